@@ -1,0 +1,18 @@
+//! The vocabulary of Ferrosync and every byte layout that it shares with Corosync.
+//!
+//! The rule of this crate: *layouts live here, decisions do not*. Nothing here keeps state, knows a timer or
+//! drops a message; it says what bytes mean. Numbers are those of corosync 3.1.7, kronosnet 1.25 and libqb
+//! 2.0.6 on little-endian machines, each with the place where the C code defines it.
+
+#![forbid(unsafe_code)]
+
+pub mod codec;
+pub mod ids;
+pub mod pg;
+pub mod time;
+pub mod totem;
+pub mod value;
+
+pub use codec::{Decode, DecodeError, Encode, Reader, Writer};
+pub use ids::{ConnId, LinkId, NodeId, RingId, RingSeq, ServiceId};
+pub use time::{Duration, Instant};
