@@ -1,0 +1,161 @@
+//! `cargo xtask test`: everything that must pass before a change lands, in one command.
+//!
+//! A step that fails does not stop the others. The run ends with what was not run and why, so that a green run on a
+//! poor machine is never mistaken for a full one.
+
+mod packages;
+mod skipped;
+mod steps;
+
+use std::time::{Duration, Instant};
+
+use anyhow::bail;
+
+use crate::workspace::Workspace;
+use steps::{STEPS, Step};
+
+/// Options of `cargo xtask test`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Run this step alone; may be given several times.
+    #[arg(long, value_name = "STEP")]
+    only: Vec<String>,
+    /// Leave this step out; may be given several times.
+    #[arg(long, value_name = "STEP")]
+    skip: Vec<String>,
+    /// Print the steps and stop.
+    #[arg(long)]
+    list: bool,
+}
+
+/// Runs the chosen steps; any failure is an error.
+pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
+    if args.list {
+        for step in &STEPS {
+            println!("{:10} {}", step.name, step.about);
+        }
+        return Ok(());
+    }
+    let chosen = choose(&args.only, &args.skip)?;
+    let mut report = Report::default();
+    for step in &STEPS {
+        if chosen.contains(&step.name) {
+            report.step(step, workspace);
+        } else {
+            report.not_run(step.name, "left out on the command line");
+        }
+    }
+    report.finish()
+}
+
+/// What a run has to tell at its end.
+#[derive(Default)]
+pub(crate) struct Report {
+    passed: usize,
+    failed: Vec<(&'static str, anyhow::Error)>,
+    not_run: Vec<String>,
+}
+
+impl Report {
+    /// Notes that `what` was not run.
+    pub(crate) fn not_run(&mut self, what: &str, why: &str) {
+        self.not_run.push(format!("{what}: {why}"));
+    }
+
+    fn step(&mut self, step: &Step, workspace: &Workspace) {
+        println!("\n== {}: {}", step.name, step.about);
+        let start = Instant::now();
+        let outcome = (step.run)(workspace, self);
+        let took = seconds(start.elapsed());
+        match outcome {
+            Ok(()) => {
+                println!("-- {}: done in {took}", step.name);
+                self.passed += 1;
+            }
+            Err(error) => {
+                println!("-- {}: FAILED in {took}: {error:#}", step.name);
+                self.failed.push((step.name, error));
+            }
+        }
+    }
+
+    fn finish(self) -> anyhow::Result<()> {
+        println!();
+        for line in &self.not_run {
+            println!("NOT RUN: {line}");
+        }
+        for (name, error) in &self.failed {
+            println!("FAILED: {name}: {error:#}");
+        }
+        let (passed, failed, not_run) = (self.passed, self.failed.len(), self.not_run.len());
+        println!("xtask test: {passed} steps done, {failed} failed, {not_run} things not run");
+        if failed > 0 {
+            bail!("{failed} step(s) failed");
+        }
+        Ok(())
+    }
+}
+
+/// The names of the steps to run; a name nobody knows is an error.
+fn choose(only: &[String], skip: &[String]) -> anyhow::Result<Vec<&'static str>> {
+    let known = |name: &String| STEPS.iter().any(|step| step.name == name);
+    if let Some(name) = only.iter().chain(skip).find(|name| !known(name)) {
+        bail!("there is no step `{name}`; see --list");
+    }
+    let wanted = |step: &&Step| {
+        let is = |name: &String| name == step.name;
+        (only.is_empty() || only.iter().any(is)) && !skip.iter().any(is)
+    };
+    Ok(STEPS.iter().filter(wanted).map(|step| step.name).collect())
+}
+
+fn seconds(time: Duration) -> String {
+    format!("{:.1} s", time.as_secs_f64())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn names(only: &[&str], skip: &[&str]) -> anyhow::Result<Vec<&'static str>> {
+        let own = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| (*name).to_owned())
+                .collect::<Vec<_>>()
+        };
+        choose(&own(only), &own(skip))
+    }
+
+    #[test]
+    fn without_options_every_step_runs() {
+        assert_eq!(names(&[], &[]).unwrap().len(), STEPS.len());
+    }
+
+    #[test]
+    fn only_and_skip_choose() {
+        assert_eq!(names(&["fmt", "tidy"], &["fmt"]).unwrap(), ["tidy"]);
+        assert_eq!(names(&[], &["fmt"]).unwrap().len(), STEPS.len() - 1);
+    }
+
+    #[test]
+    fn an_unknown_step_is_an_error() {
+        assert!(names(&["tidyy"], &[]).is_err());
+        assert!(names(&[], &["tidyy"]).is_err());
+    }
+
+    #[test]
+    fn a_failed_step_fails_the_run_and_does_not_stop_it() {
+        let workspace = Workspace::load().unwrap();
+        let mut report = Report::default();
+        let step = |run| Step {
+            name: "a",
+            about: "planted",
+            run,
+        };
+        report.step(&step(|_, _| bail!("planted")), &workspace);
+        report.step(&step(|_, _| Ok(())), &workspace);
+        assert_eq!((report.passed, report.failed.len()), (1, 1));
+        assert!(report.finish().is_err());
+    }
+}
