@@ -157,9 +157,10 @@ impl SrpConfig {
         if self.token_warning_percent > 100 {
             return Err(BadSrpConfig("token_warning must be at most 100 percent"));
         }
-        if self.window_size == 0 || self.max_messages == 0 || self.window_size > WINDOW_MAX {
+        let window = 1..=WINDOW_MAX;
+        if !window.contains(&self.window_size) || !window.contains(&self.max_messages) {
             return Err(BadSrpConfig(
-                "window_size and max_messages must be positive and window_size at most 4096",
+                "window_size and max_messages must lie between 1 and 4096",
             ));
         }
         Ok(())

@@ -1,0 +1,328 @@
+//! Application messages of any size up to 1 MiB over the ring's frames: packed, fragmented, put together again.
+//!
+//! Two lanes: while services synchronise after a membership change only the transitional lane is sent, and what
+//! arrives then is put together apart, so that a message half sent before the change goes on after it.
+
+mod assembly;
+mod pack;
+
+use std::collections::VecDeque;
+
+use bytes::Bytes;
+use ferrosync_wire::pg::{Grouped, SERVICES_GROUP, SYNC_GROUP};
+use ferrosync_wire::{Instant, NodeId, RingSeq};
+
+use crate::srp::{
+    ConfChg, ConfChgKind, Guarantee, Input, Lane, Output, QueueFull, Srp, SrpEvent, Timer, Transmit,
+};
+use assembly::Assemblies;
+use pack::Packer;
+
+/// Message packing on top of [`Srp`]; drive it exactly as that.
+#[derive(Debug)]
+pub struct Pg {
+    srp: Srp,
+    /// The lane that new messages go to; flips when a driver takes the transitional change off the queue, as
+    /// reactions to what comes before it belong to the old ring.
+    lane: Lane,
+    regular: Packer,
+    transitional: Packer,
+    assemblies: Assemblies,
+    ready: VecDeque<PgOutput>,
+    stats: PgStats,
+}
+
+/// Who a message is for (`totempg` group names; there are only two).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// Messages between services.
+    Services,
+    /// Messages of the synchronisation engine.
+    Sync,
+}
+
+/// One effect, in the order in which it must take effect.
+#[derive(Clone, Debug)]
+pub enum PgOutput {
+    /// A message in the ring's total order.
+    Message(GroupMessage),
+    /// The membership changes at this point of the order.
+    ConfChg(ConfChg),
+    /// Send a frame.
+    Transmit(Transmit),
+    /// Must be durable before any later `Transmit` leaves.
+    StoreRingSeq(RingSeq),
+    /// Throw away what waits on the sockets.
+    DiscardReceived,
+    /// The token asked for has been passed on.
+    TokenPassed,
+    /// Something worth telling.
+    Event(SrpEvent),
+}
+
+/// One message for a group.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct GroupMessage {
+    /// Who sent it.
+    pub from: NodeId,
+    /// For whom it is.
+    pub group: Group,
+    /// The message without its group header.
+    pub body: Bytes,
+}
+
+/// Counters of this layer.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct PgStats {
+    /// Packets that did not add up or did not continue what was begun.
+    pub packets_dropped: u64,
+    /// Messages for groups that nobody here belongs to.
+    pub messages_ignored: u64,
+}
+
+/// How full the queue of outgoing messages is, with hysteresis where the levels do not touch (corosync
+/// `totempg.c:check_q_level`, v3.1.7).
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub enum QueueLevel {
+    /// Under 30 %.
+    Low,
+    /// 41 to 49 %.
+    Good,
+    /// 61 to 69 %.
+    High,
+    /// 75 % and more: clients are held back.
+    Critical,
+}
+
+impl Pg {
+    /// Largest message that an application may send, its service's header included (`MESSAGE_SIZE_MAX`,
+    /// corosync `totem.h`, v3.1.7, and room for the header).
+    pub const MESSAGE_MAX: usize = assembly::MESSAGE_MAX;
+
+    /// Packing over a ring protocol that has not started yet.
+    #[must_use]
+    pub fn new(srp: Srp) -> Self {
+        let mtu = srp.config().payload_mtu.get();
+        Self {
+            srp,
+            lane: Lane::Transitional,
+            regular: Packer::new(mtu),
+            transitional: Packer::new(mtu),
+            assemblies: Assemblies::default(),
+            ready: VecDeque::new(),
+            stats: PgStats::default(),
+        }
+    }
+
+    /// See [`Srp::handle`].
+    pub fn handle(&mut self, now: Instant, input: Input) {
+        if let Input::Packet { frame, .. } = &input
+            && is_orf_token(frame)
+        {
+            self.flush(now);
+        }
+        self.srp.handle(now, input);
+    }
+
+    /// See [`Srp::handle_timeout`].
+    pub fn handle_timeout(&mut self, now: Instant) {
+        if let Some((_, Timer::Loopback)) = self.srp.poll_timeout() {
+            self.flush(now);
+        }
+        self.srp.handle_timeout(now);
+    }
+
+    /// See [`Srp::poll_timeout`].
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<(Instant, Timer)> {
+        self.srp.poll_timeout()
+    }
+
+    /// The next effect to carry out.
+    pub fn poll_output(&mut self) -> Option<PgOutput> {
+        loop {
+            if let Some(ready) = self.ready.pop_front() {
+                return Some(ready);
+            }
+            match self.srp.poll_output()? {
+                Output::Deliver(d) => self.unpack(d.from, &d.payload),
+                Output::ConfChg(change) => {
+                    self.on_confchg(&change);
+                    return Some(PgOutput::ConfChg(change));
+                }
+                Output::Transmit(t) => return Some(PgOutput::Transmit(t)),
+                Output::StoreRingSeq(seq) => return Some(PgOutput::StoreRingSeq(seq)),
+                Output::DiscardReceived => return Some(PgOutput::DiscardReceived),
+                Output::TokenPassed => return Some(PgOutput::TokenPassed),
+                Output::Event(e) => return Some(PgOutput::Event(e)),
+            }
+        }
+    }
+
+    /// Queues a message made of `parts` for a group.
+    ///
+    /// # Errors
+    ///
+    /// [`QueueFull`] when [`Self::accepts`] says no; nothing was queued.
+    pub fn mcast(
+        &mut self,
+        now: Instant,
+        group: Group,
+        guarantee: Guarantee,
+        parts: &[&[u8]],
+    ) -> Result<(), QueueFull> {
+        let size = parts.iter().map(|p| p.len()).sum();
+        if !self.accepts(size) {
+            return Err(QueueFull);
+        }
+        let head: &[u8] = match group {
+            Group::Services => &SERVICES_GROUP,
+            Group::Sync => &SYNC_GROUP,
+        };
+        let (packer, lane) = match self.lane {
+            Lane::Regular => (&mut self.regular, Lane::Regular),
+            Lane::Transitional => (&mut self.transitional, Lane::Transitional),
+        };
+        packer.begin(head.len() + size);
+        packer.add(head);
+        for part in parts {
+            packer.add(part);
+        }
+        packer.end();
+        while let Some(frame) = packer.take_full() {
+            self.srp
+                .mcast(now, lane, guarantee, frame)
+                .expect("room for the whole message was checked");
+        }
+        self.srp.announce_message(now);
+        Ok(())
+    }
+
+    /// Whether a message of `size` bytes fits into the queue that is open now.
+    #[must_use]
+    pub fn accepts(&self, size: usize) -> bool {
+        let payload = self.srp.config().payload_mtu.get() - PACKET_OVERHEAD;
+        let frames = size / payload + 2;
+        size <= Self::MESSAGE_MAX && frames <= self.srp.free_frames(self.lane)
+    }
+
+    /// How full the open queue is; `before` decides inside the gaps between levels.
+    #[must_use]
+    pub fn level(&self, before: QueueLevel) -> QueueLevel {
+        let capacity = self.srp.queue_capacity();
+        let used = capacity - self.srp.free_frames(self.lane);
+        match used * 100 / capacity {
+            75.. => QueueLevel::Critical,
+            61..70 => QueueLevel::High,
+            41..50 => QueueLevel::Good,
+            0..30 => QueueLevel::Low,
+            _ => before,
+        }
+    }
+
+    /// The synchronisation after the last membership change is complete.
+    pub fn trans_ack(&mut self, now: Instant) {
+        // What synchronisation still holds back must not wait for the next membership change.
+        while let Some(frame) = self.transitional.take_rest() {
+            if self
+                .srp
+                .mcast(now, Lane::Transitional, Guarantee::Agreed, frame)
+                .is_err()
+            {
+                break;
+            }
+        }
+        self.lane = Lane::Regular;
+        self.srp.trans_ack();
+        self.assemblies.use_lane(Lane::Regular);
+    }
+
+    /// See [`Srp::request_token_event`].
+    pub fn request_token_event(&mut self, now: Instant) {
+        self.srp.request_token_event(now);
+    }
+
+    /// The ring protocol below.
+    #[must_use]
+    pub const fn srp(&self) -> &Srp {
+        &self.srp
+    }
+
+    /// The ring protocol below, for its mutators other than `handle*`.
+    pub const fn srp_mut(&mut self) -> &mut Srp {
+        &mut self.srp
+    }
+
+    /// Counters.
+    #[must_use]
+    pub const fn stats(&self) -> &PgStats {
+        &self.stats
+    }
+
+    /// Sends what waits for company: the token is here.
+    fn flush(&mut self, now: Instant) {
+        let lane = self.lane;
+        if self.srp.free_frames(lane) == 0 {
+            return;
+        }
+        let packer = match lane {
+            Lane::Regular => &mut self.regular,
+            Lane::Transitional => &mut self.transitional,
+        };
+        if let Some(frame) = packer.take_rest() {
+            self.srp
+                .mcast(now, lane, Guarantee::Agreed, frame)
+                .expect("a free frame was checked");
+        }
+    }
+
+    fn on_confchg(&mut self, change: &ConfChg) {
+        match change.kind {
+            ConfChgKind::Transitional => {
+                self.lane = Lane::Transitional;
+                self.assemblies.forget(&change.left);
+            }
+            ConfChgKind::Regular => self.assemblies.use_lane(Lane::Transitional),
+        }
+    }
+
+    fn unpack(&mut self, from: NodeId, packet: &Bytes) {
+        let (ready, ignored) = (&mut self.ready, &mut self.stats.messages_ignored);
+        let unpacked =
+            self.assemblies
+                .unpack(from, packet, |message| match addressed(from, message) {
+                    Some(m) => ready.push_back(PgOutput::Message(m)),
+                    None => *ignored += 1,
+                });
+        if unpacked.is_err() {
+            self.stats.packets_dropped += 1;
+        }
+    }
+}
+
+/// Strips the group header; `None` for groups that do not exist here.
+fn addressed(from: NodeId, message: &Bytes) -> Option<GroupMessage> {
+    let grouped = Grouped::parse(message).ok()?;
+    let group = if grouped.services {
+        Group::Services
+    } else if grouped.sync {
+        Group::Sync
+    } else {
+        return None;
+    };
+    Some(GroupMessage {
+        from,
+        group,
+        body: message.slice(grouped.body_offset..),
+    })
+}
+
+fn is_orf_token(frame: &[u8]) -> bool {
+    frame.get(3) == Some(&(ferrosync_wire::totem::Kind::OrfToken as u8))
+}
+
+/// Packet header, one length and the group header, generously: what C reckons per packet (`totempg.c`).
+const PACKET_OVERHEAD: usize = 24;
+
+#[cfg(test)]
+mod tests;
