@@ -6,8 +6,12 @@
 
 #![forbid(unsafe_code)]
 
+mod aligned;
 pub mod codec;
+pub mod exec;
 pub mod ids;
+pub mod ipc;
+pub mod names;
 pub mod pg;
 pub mod time;
 pub mod totem;
@@ -15,4 +19,6 @@ pub mod value;
 
 pub use codec::{Decode, DecodeError, Encode, Reader, Writer};
 pub use ids::{ConnId, LinkId, NodeId, RingId, RingSeq, ServiceId};
+pub use names::{GroupName, Name};
 pub use time::{Duration, Instant};
+pub use value::{Key, Text, Value, ValueType};
