@@ -13,6 +13,8 @@ pub mod ids;
 pub mod ipc;
 pub mod names;
 pub mod pg;
+#[cfg(test)]
+mod testing;
 pub mod time;
 pub mod totem;
 pub mod value;

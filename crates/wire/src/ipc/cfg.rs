@@ -461,3 +461,6 @@ impl Encode for TestShutdown {
         put_u32(w, self.flags.0);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -412,3 +412,6 @@ impl Encode for Notify<'_> {
         w.bytes(self.old.value);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -214,3 +214,6 @@ impl Encode for Event {
         w.zeros(4);
     }
 }
+
+#[cfg(test)]
+mod tests;

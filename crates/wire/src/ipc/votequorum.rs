@@ -417,3 +417,6 @@ impl Encode for Event {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

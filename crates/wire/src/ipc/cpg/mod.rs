@@ -168,3 +168,6 @@ impl Encode for ZeroCopy {
         w.u64(self.server_address);
     }
 }
+
+#[cfg(test)]
+mod tests;
