@@ -1,0 +1,421 @@
+//! The nodes as the lab knows them: a pipe to each, what it reported last, what it was told.
+
+use std::fmt;
+use std::fs::{self, DirBuilder, OpenOptions};
+use std::io::{self, Write as _};
+use std::os::fd::{AsFd as _, BorrowedFd};
+use std::os::unix::fs::DirBuilderExt as _;
+use std::path::{Path, PathBuf};
+use std::process::{Child, ChildStdin, ChildStdout, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, Result, anyhow, bail};
+
+use super::control::DaemonVerb;
+use super::hub::Hub;
+use super::lines::{LineReader, Lines};
+use super::mounts;
+use super::node;
+use super::plan::{NodeNumber, NodeSet};
+use super::report::{Order, Report, Seen};
+use crate::args::{DaemonKind, LinkState, NodeArgs, Stage};
+
+/// A node, seen from the lab.
+pub(super) struct Node {
+    pub(super) number: NodeNumber,
+    pub(super) daemon: DaemonKind,
+    pub(super) state: State,
+    pub(super) link: LinkState,
+    /// What the daemon answered last; nothing while it does not answer.
+    pub(super) seen: Option<Seen>,
+    pub(super) rates: Rates,
+    counted: Option<Counted>,
+    init: Option<u32>,
+    keeper: Child,
+    /// Dropping it ends the node.
+    orders: Option<ChildStdin>,
+    reports: ChildStdout,
+    lines: LineReader,
+}
+
+/// What a node's daemon does, as far as the lab has told it or was told.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum State {
+    /// The node is being made.
+    Booting,
+    Running,
+    /// Frozen by SIGSTOP.
+    Stopped,
+    /// Told to end.
+    Ending,
+    /// Has ended, and how.
+    Ended(String),
+    /// The node itself is gone.
+    Lost,
+}
+
+impl State {
+    /// One word for it.
+    pub(super) fn word(&self) -> &'static str {
+        match self {
+            Self::Booting => "booting",
+            Self::Running => "running",
+            Self::Stopped => "stopped",
+            Self::Ending => "ending",
+            Self::Ended(_) => "ended",
+            Self::Lost => "lost",
+        }
+    }
+
+    /// How the daemon has ended, if it has.
+    pub(super) fn how_ended(&self) -> Option<&str> {
+        match self {
+            Self::Ended(how) => Some(how),
+            Self::Booting | Self::Running | Self::Stopped | Self::Ending | Self::Lost => None,
+        }
+    }
+
+    /// Whether there is a process to be signalled.
+    fn is_alive(&self) -> bool {
+        match self {
+            Self::Running | Self::Stopped | Self::Ending => true,
+            Self::Booting | Self::Ended(_) | Self::Lost => false,
+        }
+    }
+}
+
+impl fmt::Display for State {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.word())?;
+        match self.how_ended() {
+            Some(how) => write!(f, " ({how})"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// Messages per second, over the last looks that found a change.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub(super) struct Rates {
+    pub(super) delivered: u64,
+    pub(super) frames: u64,
+}
+
+/// Counters of a daemon at a time.
+#[derive(Clone, Copy)]
+struct Counted {
+    at: Instant,
+    delivered: u64,
+    frames: u64,
+}
+
+impl Node {
+    /// Makes the node's files and starts its keeper.
+    fn launch(args: &NodeArgs, conf: &str, hosts: &str) -> Result<Self> {
+        make_files(&args.dir, conf, hosts)?;
+        let mut keeper = node::command(args, Stage::Keeper)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(errors_file(&args.dir)?)
+            .spawn()
+            .context("cannot start a node")?;
+        let pipes = (keeper.stdin.take(), keeper.stdout.take());
+        let (Some(orders), Some(reports)) = pipes else {
+            bail!("a node without pipes");
+        };
+        Ok(Self {
+            number: args.number,
+            daemon: args.daemon,
+            state: State::Booting,
+            link: LinkState::Up,
+            seen: None,
+            rates: Rates::default(),
+            counted: None,
+            init: None,
+            keeper,
+            orders: Some(orders),
+            reports,
+            lines: LineReader::default(),
+        })
+    }
+
+    fn order(&mut self, order: Order) -> Result<()> {
+        let gone = || format!("node {} is gone", self.number);
+        let orders = self.orders.as_mut().with_context(gone)?;
+        orders
+            .write_all(format!("{order}\n").as_bytes())
+            .with_context(gone)
+    }
+
+    fn end(&mut self, order: Order) -> Result<()> {
+        self.order(order)?;
+        self.state = State::Ending;
+        self.forget();
+        Ok(())
+    }
+
+    /// Applies a report. Returns what an onlooker should read, if anything.
+    fn take(&mut self, report: Report, hub: &mut Hub) -> Result<Option<String>> {
+        match report {
+            Report::Init(pid) => {
+                self.init = Some(pid);
+                hub.attach(self.number, self.keeper.id())?;
+                self.order(Order::Network)?;
+            }
+            Report::Network => self.order(Order::Start)?,
+            Report::Running => {
+                self.state = State::Running;
+                self.forget();
+            }
+            Report::Ended(how) => {
+                self.state = State::Ended(how);
+                self.forget();
+            }
+            Report::Failed(why) if self.state == State::Booting => {
+                bail!("node {} cannot start: {why}", self.number);
+            }
+            Report::Failed(why) => return Ok(Some(format!("node {}: {why}", self.number))),
+            Report::Seen(seen) => {
+                // A look that began before the daemon ended or froze says nothing about now.
+                if self.state == State::Running {
+                    self.count(&seen, Instant::now());
+                    self.seen = Some(seen);
+                }
+            }
+            Report::Unseen(_) => self.forget(),
+        }
+        Ok(None)
+    }
+
+    fn forget(&mut self) {
+        self.seen = None;
+        self.counted = None;
+        self.rates = Rates::default();
+    }
+
+    fn count(&mut self, seen: &Seen, now: Instant) {
+        let counted = Counted {
+            at: now,
+            delivered: seen.delivered,
+            frames: seen.frames,
+        };
+        if let Some(before) = self.counted.replace(counted) {
+            let ms = u64::try_from((now - before.at).as_millis()).unwrap_or(u64::MAX);
+            let rate =
+                |new: u64, old: u64| new.saturating_sub(old).saturating_mul(1_000) / ms.max(1);
+            self.rates = Rates {
+                delivered: rate(seen.delivered, before.delivered),
+                frames: rate(seen.frames, before.frames),
+            };
+        }
+    }
+}
+
+/// All nodes. Dropping it ends them.
+pub(super) struct Cluster {
+    nodes: Vec<Node>,
+}
+
+/// What all nodes have in common.
+pub(super) struct Common<'a> {
+    pub(super) conf: &'a str,
+    pub(super) hosts: &'a str,
+}
+
+impl Cluster {
+    /// Starts the keepers of all nodes; their reports do the rest.
+    pub(super) fn launch(nodes: &[NodeArgs], common: &Common<'_>) -> Result<Self> {
+        let mut cluster = Self { nodes: Vec::new() };
+        for args in nodes {
+            let node = Node::launch(args, common.conf, common.hosts)?;
+            cluster.nodes.push(node);
+        }
+        Ok(cluster)
+    }
+
+    pub(super) fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// The pipes to wait for, each with the place of its node.
+    pub(super) fn fds(&self) -> Vec<(usize, BorrowedFd<'_>)> {
+        let nodes = self.nodes.iter().enumerate();
+        let there = nodes.filter(|(_, node)| node.state != State::Lost);
+        there
+            .map(|(place, node)| (place, node.reports.as_fd()))
+            .collect()
+    }
+
+    /// Takes what the node at `place` has reported. Returns what an onlooker should read. Fails if a node
+    /// cannot come up.
+    pub(super) fn take(&mut self, place: usize, hub: &mut Hub) -> Result<Vec<String>> {
+        let node = &mut self.nodes[place];
+        let number = node.number;
+        let lines = match node.lines.read(&mut node.reports) {
+            Ok(Lines::Some(lines)) => lines,
+            Ok(Lines::End) | Err(_) => {
+                if node.state == State::Booting {
+                    bail!("node {number} did not come up");
+                }
+                node.state = State::Lost;
+                node.forget();
+                return Ok(vec![format!("node {number} is gone")]);
+            }
+        };
+        let mut notes = Vec::new();
+        for line in lines {
+            match line.parse() {
+                Ok(report) => notes.extend(node.take(report, hub)?),
+                Err(_) => notes.push(format!("node {number} says `{line}`")),
+            }
+        }
+        Ok(notes)
+    }
+
+    /// Does something to the daemon of a node. Fails if the daemon's state makes it senseless.
+    pub(super) fn act(&mut self, verb: DaemonVerb, number: NodeNumber) -> Result<()> {
+        let node = self.node_mut(number)?;
+        match (verb, node.state.is_alive()) {
+            (DaemonVerb::Start, true) if node.state != State::Ending => {
+                bail!("the daemon of node {number} is running")
+            }
+            (DaemonVerb::Start, _) | (DaemonVerb::Restart, false) => node.order(Order::Start),
+            (DaemonVerb::Restart, true) => {
+                node.end(Order::Shutdown)?;
+                node.order(Order::Start)
+            }
+            (
+                DaemonVerb::Kill | DaemonVerb::Shutdown | DaemonVerb::Stop | DaemonVerb::Cont,
+                false,
+            ) => bail!("the daemon of node {number} is not running"),
+            (DaemonVerb::Kill, true) => node.end(Order::Kill),
+            (DaemonVerb::Shutdown, true) => node.end(Order::Shutdown),
+            (DaemonVerb::Stop, true) => {
+                node.order(Order::Stop)?;
+                node.state = State::Stopped;
+                node.forget();
+                Ok(())
+            }
+            (DaemonVerb::Cont, true) => {
+                node.order(Order::Cont)?;
+                if node.state == State::Stopped {
+                    node.state = State::Running;
+                }
+                Ok(())
+            }
+        }
+    }
+
+    /// Notes that a cable was pulled or plugged.
+    pub(super) fn set_link(&mut self, number: NodeNumber, state: LinkState) -> Result<()> {
+        self.node_mut(number)?.link = state;
+        Ok(())
+    }
+
+    /// Notes that all cables are plugged.
+    pub(super) fn plug_all(&mut self) {
+        for node in &mut self.nodes {
+            node.link = LinkState::Up;
+        }
+    }
+
+    /// Process id of a node's init.
+    pub(super) fn init(&self, number: NodeNumber) -> Result<u32> {
+        let node = self.nodes.get(number.index());
+        let node = node.with_context(|| self.no_such(number))?;
+        match (&node.state, node.init) {
+            (State::Lost, _) => bail!("node {number} is gone"),
+            (_, Some(pid)) => Ok(pid),
+            (_, None) => bail!("node {number} is not up yet"),
+        }
+    }
+
+    /// Checks that each of `members`, or of all nodes, sees exactly these, on one ring and with quorum. The
+    /// error names the first that does not.
+    pub(super) fn formed(&self, members: Option<&NodeSet>) -> Result<()> {
+        let all = || self.nodes.iter().map(|node| node.number).collect();
+        let members = members.cloned().unwrap_or_else(all);
+        let mut ring: Option<&str> = None;
+        for number in members.iter() {
+            let node = self.nodes.get(number.index());
+            let node = node.with_context(|| self.no_such(number))?;
+            let Some(seen) = &node.seen else {
+                bail!("node {number} does not answer");
+            };
+            if seen.members != members {
+                bail!("node {number} sees {}", seen.members);
+            }
+            if !seen.quorate {
+                bail!("node {number} has no quorum");
+            }
+            if *ring.get_or_insert(&seen.ring) != seen.ring {
+                bail!("node {number} is on ring {}", seen.ring);
+            }
+        }
+        Ok(())
+    }
+
+    fn node_mut(&mut self, number: NodeNumber) -> Result<&mut Node> {
+        let missing = self.no_such(number);
+        self.nodes
+            .get_mut(number.index())
+            .ok_or_else(|| anyhow!(missing))
+    }
+
+    fn no_such(&self, number: NodeNumber) -> String {
+        format!(
+            "there is no node {number}: the lab has {}",
+            self.nodes.len()
+        )
+    }
+}
+
+/// Time for the kernel to end the processes of all nodes.
+const END_WITHIN: Duration = Duration::from_secs(10);
+const END_STEP: Duration = Duration::from_millis(5);
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        for node in &mut self.nodes {
+            node.orders = None;
+        }
+        let deadline = Instant::now() + END_WITHIN;
+        for node in &mut self.nodes {
+            while matches!(node.keeper.try_wait(), Ok(None)) {
+                if Instant::now() >= deadline {
+                    // Its init dies with it.
+                    let _ = node.keeper.kill();
+                    let _ = node.keeper.wait();
+                    break;
+                }
+                thread::sleep(END_STEP);
+            }
+        }
+    }
+}
+
+fn make_files(dir: &Path, conf: &str, hosts: &str) -> Result<()> {
+    let make = |dir: PathBuf| {
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o755)
+            .create(&dir)
+            .with_context(|| format!("cannot make {}", dir.display()))
+    };
+    for own in [&mounts::CONF, &mounts::LOG, &mounts::STATE] {
+        make(dir.join(own.name))?;
+    }
+    make(dir.join(mounts::CONF.name).join("uidgid.d"))?;
+    let write = |path: PathBuf, text: &str| {
+        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    };
+    write(dir.join(mounts::CONF.name).join("corosync.conf"), conf)?;
+    write(dir.join(mounts::HOSTS), hosts)
+}
+
+/// Where the node's own processes complain, which is not the terminal that shows the lab.
+fn errors_file(dir: &Path) -> io::Result<fs::File> {
+    let mut options = OpenOptions::new();
+    options.create(true).append(true).open(dir.join("lab.log"))
+}
