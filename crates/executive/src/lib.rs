@@ -3,3 +3,19 @@
 #![forbid(unsafe_code)]
 
 pub mod config;
+
+pub mod clients;
+pub mod core;
+mod counters;
+mod dispatch;
+pub mod icmap;
+pub mod log;
+pub mod node;
+pub mod output;
+pub mod pump;
+pub mod service;
+pub mod services;
+mod sync;
+pub mod transport;
+
+pub use node::{Admit, Boot, Node};

@@ -53,7 +53,7 @@ pub use timer::Timer;
 /// # Driving it
 ///
 /// Mutators are [`Self::handle`], [`Self::handle_timeout`], [`Self::mcast`], [`Self::trans_ack`],
-/// [`Self::request_token_event`] and [`Self::reconfigure`]. After each, call [`Self::poll_output`] until it
+/// [`Self::request_token_event`], [`Self::force_gather`], [`Self::leave`] and [`Self::reconfigure`]. After each, call [`Self::poll_output`] until it
 /// returns `None` and carry out every output in that order: extended virtual synchrony *is* an order between
 /// deliveries and configuration changes, and the ring sequence number must be durable before what follows it
 /// is sent. `handle` and `handle_timeout` assert that nothing is left over; `mcast` and the others may be called
@@ -222,8 +222,6 @@ impl Srp {
         match input {
             Input::Packet { frame, order } => self.handle_frame(now, &frame, order),
             Input::LinksReady => self.gather_enter(now, GatherReason::InterfaceChange),
-            Input::ForceGather => self.token_lost(now),
-            Input::Leave => self.leave_send(),
         }
     }
 
@@ -314,6 +312,16 @@ impl Srp {
     pub fn request_token_event(&mut self, now: Instant) {
         self.token.event_wanted = token::EventWanted::Yes;
         self.hold_cancel(now);
+    }
+
+    /// Behaves as if the token was lost (`runtime.force_gather`).
+    pub fn force_gather(&mut self, now: Instant) {
+        self.token_lost(now);
+    }
+
+    /// Says goodbye; the node is about to stop.
+    pub fn leave(&mut self) {
+        self.leave_send();
     }
 
     /// Takes new parameters; running timers keep what they were armed with. The MTU does not change.

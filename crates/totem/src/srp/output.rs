@@ -17,10 +17,6 @@ pub enum Input {
     },
     /// All links were set up: start to gather.
     LinksReady,
-    /// Behave as if the token was lost (`runtime.force_gather`).
-    ForceGather,
-    /// Say goodbye; the node is about to stop.
-    Leave,
 }
 
 /// Where a frame stood among those waiting.

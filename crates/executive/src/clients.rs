@@ -1,0 +1,114 @@
+//! Client connections as services see them, and events held back for slow ones.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use ferrosync_wire::{ConnId, ServiceId};
+
+use crate::output::{Credentials, FlowControl, LibMessage};
+
+/// All connections.
+#[derive(Debug, Default)]
+pub struct Clients(BTreeMap<ConnId, Client>);
+
+/// One connection.
+#[derive(Debug)]
+pub struct Client {
+    /// The service it uses.
+    pub service: ServiceId,
+    /// Who it is.
+    pub who: Credentials,
+    /// How far it is held back.
+    pub flow_control: FlowControl,
+    /// Events that its ring buffer had no room for, oldest first.
+    held: VecDeque<LibMessage>,
+    held_bytes: usize,
+}
+
+/// A client does not read what it asked for; its connection is to be closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct TooSlow;
+
+impl Clients {
+    /// Most bytes of events held back for one client. C holds back without bound (`docs/deviations.md`, D-06).
+    pub const HELD_BYTES_MAX: usize = 64 << 20;
+
+    /// A connection that was let in.
+    pub(crate) fn insert(
+        &mut self,
+        conn: ConnId,
+        service: ServiceId,
+        who: Credentials,
+        flow_control: FlowControl,
+    ) {
+        let client = Client {
+            service,
+            who,
+            flow_control,
+            held: VecDeque::new(),
+            held_bytes: 0,
+        };
+        self.0.insert(conn, client);
+    }
+
+    /// A connection that is gone.
+    pub(crate) fn remove(&mut self, conn: ConnId) -> Option<Client> {
+        self.0.remove(&conn)
+    }
+
+    /// A connection.
+    #[must_use]
+    pub fn get(&self, conn: ConnId) -> Option<&Client> {
+        self.0.get(&conn)
+    }
+
+    pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (ConnId, &mut Client)> {
+        self.0.iter_mut().map(|(conn, client)| (*conn, client))
+    }
+
+    /// All connections, oldest first.
+    pub fn iter(&self) -> impl Iterator<Item = (ConnId, &Client)> {
+        self.0.iter().map(|(conn, client)| (*conn, client))
+    }
+
+    /// Connections to one service, oldest first.
+    pub fn of(&self, service: ServiceId) -> impl Iterator<Item = ConnId> + '_ {
+        self.0
+            .iter()
+            .filter(move |(_, c)| c.service == service)
+            .map(|(conn, _)| *conn)
+    }
+
+    /// Whether events for this client must queue up behind others.
+    pub(crate) fn is_holding(&self, conn: ConnId) -> bool {
+        self.0.get(&conn).is_some_and(|c| !c.held.is_empty())
+    }
+
+    /// Keeps an event until the client makes room.
+    pub(crate) fn hold_back(&mut self, message: LibMessage) -> Result<(), TooSlow> {
+        let Some(client) = self.0.get_mut(&message.conn) else {
+            return Ok(());
+        };
+        if client.held_bytes + message.len() > Self::HELD_BYTES_MAX {
+            return Err(TooSlow);
+        }
+        client.held_bytes += message.len();
+        client.held.push_back(message);
+        Ok(())
+    }
+
+    /// The oldest event held back for a client.
+    pub(crate) fn next_held(&mut self, conn: ConnId) -> Option<LibMessage> {
+        let client = self.0.get_mut(&conn)?;
+        let message = client.held.pop_front()?;
+        client.held_bytes -= message.len();
+        Some(message)
+    }
+
+    /// Puts back an event that still found no room.
+    pub(crate) fn put_back(&mut self, message: LibMessage) {
+        if let Some(client) = self.0.get_mut(&message.conn) {
+            client.held_bytes += message.len();
+            client.held.push_front(message);
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The state that all services share.
+
+use std::collections::{BTreeMap, VecDeque};
+
+use ferrosync_totem::pg::{Pg, QueueLevel};
+use ferrosync_wire::{Decode, Instant, NodeId, Reader, RingId, ServiceId, exec};
+
+use crate::clients::Clients;
+use crate::counters::ExecCounters;
+use crate::icmap::Icmap;
+use crate::output::{ExitReason, NodeOutput};
+
+/// Everything of a node but its services and its transport.
+#[derive(Debug)]
+pub struct Core {
+    pub(crate) me: NodeId,
+    pub(crate) now: Instant,
+    pub(crate) pg: Pg,
+    pub(crate) icmap: Icmap,
+    pub(crate) clients: Clients,
+    pub(crate) quorum: QuorumView,
+    /// The ring installed last, and its members.
+    pub(crate) ring: RingId,
+    pub(crate) members: Vec<NodeId>,
+    pub(crate) outputs: VecDeque<NodeOutput>,
+    /// What services asked of the node itself; done when the service has returned.
+    pub(crate) internal: VecDeque<Internal>,
+    pub(crate) timers: BTreeMap<(ServiceId, u32), Instant>,
+    pub(crate) exec_counters: ExecCounters,
+    pub(crate) level: QueueLevel,
+    pub(crate) scratch: Vec<u8>,
+}
+
+/// What a quorum provider decided.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct QuorumView {
+    /// Whether this partition may act.
+    pub quorate: Quorate,
+    /// Its members, ascending.
+    pub members: Vec<NodeId>,
+    /// The ring to which that applies.
+    pub ring: RingId,
+}
+
+/// Whether a partition may act.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Quorate {
+    /// It has a majority, or no provider is configured.
+    Yes,
+    /// It has none.
+    No,
+}
+
+/// A service's wish that concerns the node as a whole.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Internal {
+    QuorumChanged,
+    Shutdown(ExitReason),
+    ForceGather,
+}
+
+impl Core {
+    /// The packing layer and the ring protocol below it.
+    #[must_use]
+    pub const fn pg(&self) -> &Pg {
+        &self.pg
+    }
+
+    /// The clients.
+    #[must_use]
+    pub const fn clients(&self) -> &Clients {
+        &self.clients
+    }
+
+    pub(crate) fn push(&mut self, output: NodeOutput) {
+        self.outputs.push_back(output);
+    }
+
+    /// Counts an exec message on its way out.
+    pub(crate) fn count_exec_tx(&mut self, message: &[u8]) {
+        if let Ok(header) = exec::Header::decode(&mut Reader::new(message)) {
+            self.exec_counters
+                .sent(&mut self.icmap, header.service, header.function);
+        }
+    }
+}

@@ -1,0 +1,192 @@
+//! Routing: deliveries to services, requests to services, changes to everybody.
+
+use bytes::Bytes;
+use ferrosync_totem::pg::{Group, GroupMessage};
+use ferrosync_totem::srp::{ConfChg, ConfChgKind, Guarantee};
+use ferrosync_wire::ipc::{CsError, RequestHeader, ResponseHeader};
+use ferrosync_wire::{ConnId, Decode, Encode, NodeId, Reader, ServiceId, exec};
+
+use crate::log::{Priority, Record, Subsystem};
+use crate::node::Node;
+use crate::output::{FlowControl, NodeOutput};
+use crate::service::{Ctx, Needs, SyncProgress};
+use crate::sync::Step;
+
+impl Node {
+    /// A message in the ring's order.
+    pub(crate) fn on_message(&mut self, message: GroupMessage) {
+        match message.group {
+            Group::Services => self.exec_deliver(message.from, &message.body),
+            Group::Sync => self.sync_deliver(message.from, &message.body),
+        }
+    }
+
+    fn exec_deliver(&mut self, from: NodeId, body: &Bytes) {
+        let Ok(header) = exec::Header::decode(&mut Reader::new(body)) else {
+            return;
+        };
+        let Some(service) = self.services.get_mut(header.service) else {
+            return; // a service that only others have, as in C
+        };
+        let info = service.info();
+        if header.function >= info.exec_functions {
+            let text = format!(
+                "discarded unknown message {} for service {} (max id {})",
+                header.function, header.service.0, info.exec_functions
+            );
+            return self.log(Subsystem::Main, Priority::Warning, text);
+        }
+        let core = &mut self.core;
+        core.exec_counters
+            .received(&mut core.icmap, header.service, header.function);
+        service.exec_deliver(&mut Ctx::new(core, header.service), from, body);
+        self.settle();
+    }
+
+    /// A change of membership (corosync `main.c:confchg_fn`, v3.1.7).
+    pub(crate) fn on_confchg(&mut self, change: ConfChg) {
+        if let Some(service) = self.sync.aborts() {
+            self.with_service(service, |s, cx| s.sync_abort(cx));
+        }
+        match change.kind {
+            ConfChgKind::Transitional => {
+                self.members_left(&change.left);
+                self.sync.announce(change.members);
+                self.update_flow_control();
+            }
+            ConfChgKind::Regular => {
+                self.members_joined(&change.joined);
+                self.core.ring = change.ring;
+                self.core.members.clone_from(&change.members);
+                let (view, message) = self.sync.begin(change.members, change.ring);
+                self.sync_send(&message);
+                for id in self.services.ids() {
+                    self.with_service(id, |s, cx| s.sync_init(cx, &view));
+                }
+            }
+        }
+        self.settle();
+    }
+
+    fn sync_deliver(&mut self, from: NodeId, body: &Bytes) {
+        let Ok(message) = exec::sync::Message::decode(&mut Reader::new(body)) else {
+            return;
+        };
+        match self.sync.message(from, &message) {
+            Step::Nothing => {}
+            Step::WantToken => self.core.pg.request_token_event(self.core.now),
+            Step::Activate(service) => {
+                self.with_service(service, |s, cx| s.sync_activate(cx));
+                self.core.pg.request_token_event(self.core.now);
+            }
+            Step::Finish(service) => {
+                self.with_service(service, |s, cx| s.sync_activate(cx));
+                self.sync_complete();
+            }
+            Step::Complete => self.sync_complete(),
+        }
+        self.settle();
+    }
+
+    /// The token has passed: the current service sends what its peers must know, then comes the barrier.
+    pub(crate) fn on_token_passed(&mut self) {
+        let Some(service) = self.sync.token_passed() else {
+            return;
+        };
+        let mut progress = SyncProgress::Done;
+        if let Some(service) = service {
+            self.with_service(service, |s, cx| progress = s.sync_process(cx));
+        }
+        match progress {
+            SyncProgress::Again => self.core.pg.request_token_event(self.core.now),
+            SyncProgress::Done => {
+                if let Some(barrier) = self.sync.barrier() {
+                    self.sync_send(&barrier);
+                }
+            }
+        }
+        self.settle();
+    }
+
+    /// All services are synchronised (corosync `main.c:corosync_sync_completed`, v3.1.7).
+    fn sync_complete(&mut self) {
+        let text = "Completed service synchronization, ready to provide service.";
+        self.log(Subsystem::Main, Priority::Notice, text.to_owned());
+        self.core.pg.trans_ack(self.core.now);
+        self.synced_once = crate::node::SyncedOnce::Yes;
+        self.update_flow_control();
+        self.core.push(NodeOutput::Ready);
+    }
+
+    fn sync_send(&mut self, message: &exec::sync::Message) {
+        let bytes = message.to_vec();
+        let sent = self.core.pg.mcast(
+            self.core.now,
+            Group::Sync,
+            Guarantee::Agreed,
+            &[bytes.as_slice()],
+        );
+        // The transitional lane holds megabytes and starts a membership empty but for what services send.
+        assert!(sent.is_ok(), "the transitional lane has room for a barrier");
+    }
+
+    /// A request that was let through.
+    pub(crate) fn lib_request(&mut self, conn: ConnId, message: &[u8]) {
+        let Some(client) = self.core.clients.get(conn) else {
+            return;
+        };
+        let id = client.service;
+        let header = RequestHeader::decode(&mut Reader::new(message));
+        let known = header.is_ok_and(|h| self.needs(id, h.id).is_some());
+        if known {
+            self.with_service(id, |s, cx| s.lib_request(cx, conn, message));
+        } else {
+            let answer = ResponseHeader::refusal(CsError::InvalidParam);
+            Ctx::new(&mut self.core, id).respond_bytes(conn, &answer);
+        }
+        self.settle();
+    }
+
+    /// What a request of a service needs; `None` when there is no such request.
+    pub(crate) fn needs(&self, service: ServiceId, request: i32) -> Option<Needs> {
+        let requests = self.services.get(service)?.info().requests;
+        requests.get(usize::try_from(request).ok()?).copied()
+    }
+
+    /// Tells clients how far they are held back, where that changed.
+    pub(crate) fn update_flow_control(&mut self) {
+        self.core.level = self.core.pg.level(self.core.level);
+        let level = self.flow_control();
+        let changed: Vec<ConnId> = self
+            .core
+            .clients
+            .iter_mut()
+            .filter(|(_, c)| c.flow_control != level)
+            .map(|(conn, client)| {
+                client.flow_control = level;
+                conn
+            })
+            .collect();
+        for conn in changed {
+            self.core.push(NodeOutput::LibFlowControl(conn, level));
+        }
+    }
+
+    /// How far clients are held back now.
+    pub(crate) fn flow_control(&self) -> FlowControl {
+        let critical = self.core.level == ferrosync_totem::pg::QueueLevel::Critical;
+        if critical || self.sync.in_progress() {
+            FlowControl::Busy
+        } else {
+            FlowControl::Off
+        }
+    }
+
+    pub(crate) fn log(&mut self, subsystem: Subsystem, priority: Priority, text: String) {
+        self.core.push(NodeOutput::Log(Record {
+            subsystem,
+            priority,
+            text,
+        }));
+    }
+}

@@ -1,0 +1,211 @@
+//! What a node writes into its log. Wording that operators search for is corosync's (v3.1.7), in one place.
+
+use ferrosync_totem::srp::{GatherReason, MembStateKind, SrpEvent};
+use ferrosync_totem::{NodeSet, SrpConfig};
+use ferrosync_wire::NodeId;
+
+/// One line.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Record {
+    /// Who writes it.
+    pub subsystem: Subsystem,
+    /// How much it matters.
+    pub priority: Priority,
+    /// The line, without time, host or subsystem.
+    pub text: String,
+}
+
+/// Parts of the daemon as `logging.logger_subsys` names them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the names are the documented subsystem names")]
+pub enum Subsystem {
+    Main,
+    Totem,
+    Knet,
+    Sync,
+    Serv,
+    Qb,
+    Cmap,
+    Cfg,
+    Cpg,
+    Quorum,
+    Voteq,
+    Pload,
+    Mon,
+    Wd,
+}
+
+impl Subsystem {
+    /// The name in brackets, as in `[TOTEM ]` without its padding.
+    #[must_use]
+    pub const fn name(self) -> &'static str {
+        match self {
+            Self::Main => "MAIN",
+            Self::Totem => "TOTEM",
+            Self::Knet => "KNET",
+            Self::Sync => "SYNC",
+            Self::Serv => "SERV",
+            Self::Qb => "QB",
+            Self::Cmap => "CMAP",
+            Self::Cfg => "CFG",
+            Self::Cpg => "CPG",
+            Self::Quorum => "QUORUM",
+            Self::Voteq => "VOTEQ",
+            Self::Pload => "PLOAD",
+            Self::Mon => "MON",
+            Self::Wd => "WD",
+        }
+    }
+}
+
+/// syslog's priorities, and one below.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[expect(missing_docs, reason = "the names are syslog's")]
+pub enum Priority {
+    Emergency,
+    Alert,
+    Critical,
+    Error,
+    Warning,
+    Notice,
+    Info,
+    Debug,
+    Trace,
+}
+
+/// The lines for an event of the ring protocol.
+#[must_use]
+pub fn of_srp(event: &SrpEvent, config: &SrpConfig) -> Vec<Record> {
+    let one = |priority, text: String| vec![totem(priority, text)];
+    match event {
+        SrpEvent::State { to, reason, .. } => one(Priority::Debug, entering(*to, *reason)),
+        SrpEvent::Formed {
+            ring,
+            joined,
+            left,
+            failed,
+        } => formed(&ring.to_string(), joined, left, failed),
+        SrpEvent::TokenLost { state, .. } => token_lost(*state, config),
+        SrpEvent::TokenWarning { silence } => one(
+            Priority::Info,
+            format!("Token has not been received in {} ms ", silence.as_millis()),
+        ),
+        SrpEvent::Silent(nodes) => one(
+            Priority::Debug,
+            format!("consensus timeout: no answer from{}", list(nodes)),
+        ),
+        SrpEvent::RetransmitList(seqs) => {
+            let seqs: String = seqs.iter().map(|s| format!("{s} ")).collect();
+            one(Priority::Notice, format!("Retransmit List: {seqs}"))
+        }
+        SrpEvent::FailedToReceive => one(Priority::Error, "FAILED TO RECEIVE".to_owned()),
+        SrpEvent::Paused(time) => one(
+            Priority::Notice,
+            format!(
+                "Process pause detected for {} ms, flushing membership messages.",
+                time.as_millis()
+            ),
+        ),
+        SrpEvent::JoinDiscardedInFlush(node) => one(
+            Priority::Warning,
+            format!("Discarding JOIN message during flush, nodeid={node}"),
+        ),
+        SrpEvent::LeaveDiscardedInFlush(node) => one(
+            Priority::Warning,
+            format!("Discarding LEAVE message during flush, nodeid={node}"),
+        ),
+        SrpEvent::LeaveReceived(node) => one(
+            Priority::Debug,
+            format!("Received LEAVE message from {node}"),
+        ),
+        SrpEvent::Malformed(error) => one(
+            Priority::Warning,
+            format!("Message received is not valid ({error})... ignoring"),
+        ),
+        SrpEvent::ForeignByteOrder => one(
+            Priority::Warning,
+            "Message received from a node of another byte order... ignoring".to_owned(),
+        ),
+    }
+}
+
+fn entering(to: MembStateKind, reason: Option<GatherReason>) -> String {
+    match (to, reason) {
+        (MembStateKind::Operational, _) => "entering OPERATIONAL state.".to_owned(),
+        (MembStateKind::Commit, _) => "entering COMMIT state.".to_owned(),
+        (MembStateKind::Recovery, _) => "entering RECOVERY state.".to_owned(),
+        (MembStateKind::Gather, None) => "entering GATHER state.".to_owned(),
+        (MembStateKind::Gather, Some(reason)) => format!(
+            "entering GATHER state from {}({}).",
+            reason as u8,
+            reason.text()
+        ),
+    }
+}
+
+fn formed(ring: &str, joined: &[NodeId], left: &[NodeId], failed: &[NodeId]) -> Vec<Record> {
+    let part = |word: &str, nodes: &[NodeId]| match nodes {
+        [] => String::new(),
+        _ => format!(" {word}:{}", list(nodes)),
+    };
+    let mut lines = vec![totem(
+        Priority::Notice,
+        format!(
+            "A new membership ({ring}) was formed. Members{}{}",
+            part("joined", joined),
+            part("left", left)
+        ),
+    )];
+    if !failed.is_empty() {
+        lines.push(totem(
+            Priority::Notice,
+            format!(
+                "Failed to receive the leave message.{}",
+                part("failed", failed)
+            ),
+        ));
+    }
+    lines
+}
+
+fn token_lost(state: MembStateKind, config: &SrpConfig) -> Vec<Record> {
+    let name = match state {
+        MembStateKind::Operational => {
+            return vec![
+                totem(
+                    Priority::Debug,
+                    "The token was lost in the OPERATIONAL state.".to_owned(),
+                ),
+                totem(
+                    Priority::Notice,
+                    format!(
+                        "A processor failed, forming new configuration: token timed out ({}ms), \
+                         waiting {}ms for consensus.",
+                        config.token.as_millis(),
+                        config.consensus.as_millis()
+                    ),
+                ),
+            ];
+        }
+        MembStateKind::Gather => "GATHER",
+        MembStateKind::Commit => "COMMIT",
+        MembStateKind::Recovery => "RECOVERY",
+    };
+    vec![totem(
+        Priority::Debug,
+        format!("The token was lost in the {name} state."),
+    )]
+}
+
+fn list(nodes: &[NodeId]) -> String {
+    let nodes: NodeSet = nodes.iter().copied().collect();
+    nodes.iter().map(|n| format!(" {n}")).collect()
+}
+
+const fn totem(priority: Priority, text: String) -> Record {
+    Record {
+        subsystem: Subsystem::Totem,
+        priority,
+        text,
+    }
+}

@@ -1,0 +1,518 @@
+//! One node: transport, ring, synchronisation, services and clients put together.
+
+use std::collections::{BTreeMap, VecDeque};
+use std::net::IpAddr;
+
+use ferrosync_totem::Srp;
+use ferrosync_totem::pg::{Pg, PgOutput, QueueLevel};
+use ferrosync_totem::srp::{Input, SrpEvent};
+use ferrosync_wire::value::{Key, Value};
+use ferrosync_wire::{ConnId, Instant, NodeId, RingId, RingSeq, ServiceId};
+
+use crate::clients::Clients;
+use crate::config::Config;
+use crate::core::{Core, Internal, Quorate, QuorumView};
+use crate::counters::ExecCounters;
+use crate::icmap::Icmap;
+use crate::log::{self, Priority, Subsystem};
+use crate::output::{
+    Control, Credentials, ExitReason, LibInput, LibMessage, NodeInput, NodeOutput,
+};
+use crate::service::{Ctx, Needs, Service};
+use crate::services::Services;
+use crate::sync::Sync;
+use crate::transport::{ONLY_LINK, Transport};
+
+/// A whole node without an operating system.
+///
+/// # Driving it
+///
+/// [`Self::handle`] and [`Self::handle_timeout`] change the node; after each, [`crate::pump::drain`] carries out
+/// what came of it. Nothing else may happen in between.
+#[derive(Debug)]
+pub struct Node {
+    pub(crate) core: Core,
+    pub(crate) services: Services,
+    pub(crate) sync: Sync,
+    pub(crate) synced_once: SyncedOnce,
+    transport: Transport,
+    gate: Gate,
+    stopping: Stopping,
+}
+
+/// What a node starts from.
+#[derive(Clone, Debug)]
+pub struct Boot {
+    /// The configuration.
+    pub config: Config,
+    /// The ring sequence number stored last; zero if none.
+    pub stored: RingSeq,
+    /// Decides this node's jitter.
+    pub seed: u64,
+}
+
+/// Whether services ever worked: before that, clients are turned away.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum SyncedOnce {
+    No,
+    Yes,
+}
+
+/// Whether requests are waiting for room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Gate {
+    /// Nobody was refused.
+    Open,
+    /// Somebody was.
+    Refused,
+}
+
+/// How far an orderly shutdown has come.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Stopping {
+    No,
+    /// Services are stopped and the ring is told; the host comes last.
+    Leaving(ExitReason),
+    /// The host was told.
+    Done,
+}
+
+/// Whether a request may be taken from the client.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Admit {
+    /// Yes.
+    Take,
+    /// It stays with the client until [`NodeOutput::GateOpened`].
+    Later,
+}
+
+impl Node {
+    /// A node that is about to start; its first outputs are waiting.
+    #[must_use]
+    pub fn boot(boot: Boot, now: Instant) -> Self {
+        let me = boot.config.me;
+        let srp = Srp::new(me, boot.config.srp.clone(), boot.stored, boot.seed, now);
+        let services = Services::new(&boot.config);
+        let transport = Transport::new(&boot.config);
+        let mut core = Core {
+            me,
+            now,
+            pg: Pg::new(srp),
+            icmap: Icmap::new(),
+            clients: Clients::default(),
+            quorum: QuorumView {
+                quorate: Quorate::No,
+                members: Vec::new(),
+                ring: RingId::ZERO,
+            },
+            ring: RingId::ZERO,
+            members: Vec::new(),
+            outputs: VecDeque::new(),
+            internal: VecDeque::new(),
+            timers: BTreeMap::new(),
+            exec_counters: ExecCounters::default(),
+            level: QueueLevel::Low,
+            scratch: Vec::new(),
+        };
+        for (key, value) in boot.config.keys {
+            core.set_own_key(key, value);
+        }
+        let sync = Sync::new(services.synchronised().map(u32::from).collect());
+        let mut node = Self {
+            core,
+            services,
+            sync,
+            synced_once: SyncedOnce::No,
+            transport,
+            gate: Gate::Open,
+            stopping: Stopping::No,
+        };
+        node.start_services();
+        node
+    }
+
+    /// Hands in one thing that happened.
+    pub fn handle(&mut self, now: Instant, input: NodeInput<'_>) {
+        self.core.now = now;
+        match input {
+            NodeInput::Datagram {
+                from, bytes, order, ..
+            } => {
+                if self.transport.hears(from.ip()) {
+                    let frame = bytes;
+                    self.core.pg.handle(now, Input::Packet { frame, order });
+                }
+            }
+            NodeInput::LinksReady => self.core.pg.handle(now, Input::LinksReady),
+            NodeInput::Lib(input) => self.handle_lib(input),
+            NodeInput::Control(Control::Shutdown) => {
+                let internal = Internal::Shutdown(ExitReason::Shutdown);
+                self.core.internal.push_back(internal);
+                self.settle();
+            }
+            NodeInput::Control(Control::DumpState) => self.dump_state(),
+        }
+    }
+
+    /// Lets due timers act.
+    pub fn handle_timeout(&mut self, now: Instant) {
+        self.core.now = now;
+        if let Some((at, id, timer)) = self.next_service_timer()
+            && at <= now
+        {
+            self.core.timers.remove(&(id, timer));
+            self.with_service(id, |s, cx| s.timeout(cx, timer));
+            return self.settle();
+        }
+        self.core.pg.handle_timeout(now);
+    }
+
+    /// When [`Self::handle_timeout`] is wanted, and why.
+    #[must_use]
+    pub fn poll_timeout(&self) -> Option<(Instant, &'static str)> {
+        let ring = self.core.pg.poll_timeout().map(|(at, t)| (at, t.name()));
+        let service = self
+            .next_service_timer()
+            .map(|(at, ..)| (at, "service timer"));
+        ring.into_iter().chain(service).min_by_key(|(at, _)| *at)
+    }
+
+    /// The next effect; services react to deliveries while this is called.
+    pub fn poll_output(&mut self, now: Instant) -> Option<NodeOutput> {
+        self.core.now = now;
+        loop {
+            if let Some(output) = self.core.outputs.pop_front() {
+                return Some(output);
+            }
+            match self.core.pg.poll_output() {
+                Some(output) => self.on_ring(output),
+                None if self.open_gate() => return Some(NodeOutput::GateOpened),
+                None => return self.exit_when_done(),
+            }
+        }
+    }
+
+    /// Whether a request of `size` bytes may be taken from a client now.
+    pub fn admit(&mut self, conn: ConnId, request: i32, size: usize) -> Admit {
+        let Some(client) = self.core.clients.get(conn) else {
+            return Admit::Take;
+        };
+        let fits = size <= Pg::MESSAGE_MAX;
+        match self.needs(client.service, request) {
+            Some(Needs::Ring) if fits && !self.has_room(size) => {
+                self.gate = Gate::Refused;
+                Admit::Later
+            }
+            Some(Needs::Ring | Needs::Nothing) | None => Admit::Take,
+        }
+    }
+
+    /// Whether events for this client must queue up behind others.
+    #[must_use]
+    pub fn is_holding(&self, conn: ConnId) -> bool {
+        self.core.clients.is_holding(conn)
+    }
+
+    /// Keeps a message that found no room. A client that never reads loses its connection.
+    pub fn hold_back(&mut self, message: LibMessage) {
+        let conn = message.conn;
+        if self.core.clients.hold_back(message).is_err() {
+            let text = format!("client {} does not read its events, closing it", conn.0);
+            self.log(Subsystem::Main, Priority::Warning, text);
+            self.core.push(NodeOutput::LibClose(conn));
+        }
+    }
+
+    /// The oldest event held back for a client.
+    pub fn next_held(&mut self, conn: ConnId) -> Option<LibMessage> {
+        self.core.clients.next_held(conn)
+    }
+
+    /// Puts back an event that still found no room.
+    pub fn put_back(&mut self, message: LibMessage) {
+        self.core.clients.put_back(message);
+    }
+
+    /// The state that services share.
+    #[must_use]
+    pub const fn core(&self) -> &Core {
+        &self.core
+    }
+
+    /// How frames travel.
+    #[must_use]
+    pub const fn transport(&self) -> &Transport {
+        &self.transport
+    }
+
+    /// Services that clients can connect to: number and name of the socket.
+    pub fn listening(&self) -> impl Iterator<Item = (ServiceId, &'static str)> + '_ {
+        self.services.listening()
+    }
+
+    fn start_services(&mut self) {
+        for id in self.services.ids() {
+            self.with_service(id, |s, cx| s.start(cx));
+            let Some(service) = self.services.get(id) else {
+                continue;
+            };
+            let info = service.info();
+            let core = &mut self.core;
+            core.exec_counters.register(&mut core.icmap, info);
+            core.publish_service(info);
+            let text = format!("Service engine loaded: {} [{}]", info.title, id.0);
+            self.log(Subsystem::Serv, Priority::Notice, text);
+        }
+        self.settle();
+    }
+
+    fn on_ring(&mut self, output: PgOutput) {
+        match output {
+            PgOutput::Message(message) => self.on_message(message),
+            PgOutput::ConfChg(change) => self.on_confchg(change),
+            PgOutput::Transmit(t) => {
+                let outputs = &mut self.core.outputs;
+                self.transport.route(t.to, |to| {
+                    outputs.push_back(NodeOutput::Transmit {
+                        link: ONLY_LINK,
+                        to,
+                        bytes: t.frame.clone(),
+                    });
+                });
+            }
+            PgOutput::StoreRingSeq(seq) => self.core.push(NodeOutput::StoreRingSeq(seq)),
+            PgOutput::DiscardReceived => self.core.push(NodeOutput::DiscardReceived),
+            PgOutput::TokenPassed => self.on_token_passed(),
+            PgOutput::Event(event) => self.on_srp_event(&event),
+        }
+    }
+
+    fn on_srp_event(&mut self, event: &SrpEvent) {
+        for record in log::of_srp(event, self.core.pg.srp().config()) {
+            self.core.push(NodeOutput::Log(record));
+        }
+    }
+
+    fn handle_lib(&mut self, input: LibInput<'_>) {
+        match input {
+            LibInput::Connect { conn, service, who } => self.lib_connect(conn, service, who),
+            LibInput::Request { conn, message } => self.lib_request(conn, message),
+            LibInput::Writable { .. } => {}
+            LibInput::Closed { conn } => {
+                if let Some(client) = self.core.clients.remove(conn) {
+                    self.with_service(client.service, |s, cx| s.lib_disconnect(cx, conn));
+                    self.settle();
+                }
+            }
+        }
+    }
+
+    /// Who may use a service (corosync `ipc_glue.c:cs_ipcs_connection_accept`, v3.1.7).
+    fn lib_connect(&mut self, conn: ConnId, service: ServiceId, who: Credentials) {
+        let refusal = if self.synced_once == SyncedOnce::No || self.stopping != Stopping::No {
+            Some(EAGAIN)
+        } else if self.services.get(service).is_none() {
+            Some(ENOSYS)
+        } else if !self.core.is_allowed(who) {
+            let text = format!("Denied connection, {} from uid={}", conn.0, who.uid);
+            self.log(Subsystem::Main, Priority::Error, text);
+            Some(EACCES)
+        } else {
+            None
+        };
+        if let Some(errno) = refusal {
+            return self.core.push(NodeOutput::LibRefuse(conn, -errno));
+        }
+        let level = self.flow_control();
+        self.core.clients.insert(conn, service, who, level);
+        self.core.push(NodeOutput::LibAccept(conn));
+        self.core.push(NodeOutput::LibFlowControl(conn, level));
+        self.with_service(service, |s, cx| s.lib_connect(cx, conn));
+        self.settle();
+    }
+
+    /// Carries out what services asked of the node, until nothing is left.
+    pub(crate) fn settle(&mut self) {
+        loop {
+            if let Some(change) = self.core.icmap.poll_notification() {
+                for id in self.services.ids() {
+                    self.with_service(id, |s, cx| s.notified(cx, &change));
+                }
+                continue;
+            }
+            match self.core.internal.pop_front() {
+                Some(Internal::QuorumChanged) => {
+                    for id in self.services.ids() {
+                        self.with_service(id, |s, cx| s.quorum_changed(cx));
+                    }
+                }
+                Some(Internal::Shutdown(reason)) => self.shut_down(reason),
+                Some(Internal::ForceGather) => {
+                    let now = self.core.now;
+                    self.core.pg.srp_mut().force_gather(now);
+                }
+                None => break,
+            }
+        }
+        self.update_flow_control();
+    }
+
+    pub(crate) fn with_service(
+        &mut self,
+        id: ServiceId,
+        act: impl FnOnce(&mut dyn Service, &mut Ctx<'_>),
+    ) {
+        if let Some(service) = self.services.get_mut(id) {
+            act(service, &mut Ctx::new(&mut self.core, id));
+        }
+    }
+
+    /// Services stop in the order of their priorities, then the ring is told (corosync
+    /// `service.c:corosync_service_unlink_all`, v3.1.7).
+    fn shut_down(&mut self, reason: ExitReason) {
+        if self.stopping != Stopping::No {
+            return;
+        }
+        for id in self.services.stop_order() {
+            self.with_service(id, |s, cx| s.stop(cx));
+            if let Some(service) = self.services.get(id) {
+                let text = format!("Service engine unloaded: {}", service.info().title);
+                self.log(Subsystem::Serv, Priority::Notice, text);
+            }
+            let conns: Vec<ConnId> = self.core.clients.of(id).collect();
+            for conn in conns {
+                self.core.push(NodeOutput::LibClose(conn));
+            }
+        }
+        // What the ring still has to say, the goodbye last, leaves before the host stops.
+        self.core.pg.srp_mut().leave();
+        self.stopping = Stopping::Leaving(reason);
+    }
+
+    /// The last output of all.
+    const fn exit_when_done(&mut self) -> Option<NodeOutput> {
+        let Stopping::Leaving(reason) = self.stopping else {
+            return None;
+        };
+        self.stopping = Stopping::Done;
+        Some(NodeOutput::Exit(reason))
+    }
+
+    fn dump_state(&mut self) {
+        let srp = self.core.pg.srp();
+        let text = format!(
+            "state {:?}, ring {}, members {:?}, clients {}",
+            srp.state(),
+            srp.ring_id(),
+            srp.members().as_slice(),
+            self.core.clients.iter().count()
+        );
+        self.log(Subsystem::Main, Priority::Notice, text);
+    }
+
+    fn has_room(&self, size: usize) -> bool {
+        !self.sync.in_progress() && self.core.pg.accepts(size + EXEC_OVERHEAD)
+    }
+
+    /// Whether those who were refused should try again.
+    fn open_gate(&mut self) -> bool {
+        if self.gate == Gate::Open {
+            return false;
+        }
+        self.core.level = self.core.pg.level(self.core.level);
+        let open = !self.sync.in_progress() && self.core.level < QueueLevel::Critical;
+        if open {
+            self.gate = Gate::Open;
+            self.update_flow_control();
+        }
+        open
+    }
+
+    fn next_service_timer(&self) -> Option<(Instant, ServiceId, u32)> {
+        self.core
+            .timers
+            .iter()
+            .map(|((id, timer), at)| (*at, *id, *timer))
+            .min()
+    }
+
+    pub(crate) fn members_left(&mut self, left: &[NodeId]) {
+        for node in left {
+            self.core.set_member_status(*node, "left");
+            let text = format!("Member left: {}", self.member_text(*node));
+            self.log(Subsystem::Main, Priority::Debug, text);
+        }
+    }
+
+    pub(crate) fn members_joined(&mut self, joined: &[NodeId]) {
+        for node in joined {
+            let ip = self.member_text(*node);
+            self.core.member_joined(*node, &ip);
+            let text = format!("Member joined: {ip}");
+            self.log(Subsystem::Main, Priority::Debug, text);
+        }
+    }
+
+    /// A node's addresses as corosync prints them: `r(0) ip(10.0.0.1) `, with the blank behind.
+    fn member_text(&self, node: NodeId) -> String {
+        let address: Option<IpAddr> = self.transport.peers().address_of(node).map(|a| a.ip());
+        address.map_or_else(String::new, |ip| format!("r(0) ip({ip}) "))
+    }
+}
+
+impl Core {
+    /// Sets one of the node's own keys.
+    pub(crate) fn set_own_key(&mut self, key: Key, value: Value) {
+        self.icmap
+            .set(key, value)
+            .expect("the node's own keys and values are valid");
+    }
+
+    fn publish_service(&mut self, info: &crate::service::ServiceInfo) {
+        let key = |rest: &str| {
+            Key::new(&format!(
+                "internal_configuration.service.{}.{rest}",
+                info.id.0
+            ))
+            .expect("made of valid characters")
+        };
+        self.set_own_key(key("name"), Value::str(&format!("corosync_{}", info.name)));
+        self.set_own_key(key("ver"), Value::U32(0));
+    }
+
+    fn member_key(node: NodeId, rest: &str) -> Key {
+        Key::new(&format!("runtime.members.{node}.{rest}")).expect("made of valid characters")
+    }
+
+    fn set_member_status(&mut self, node: NodeId, status: &str) {
+        self.set_own_key(Self::member_key(node, "status"), Value::str(status));
+    }
+
+    fn member_joined(&mut self, node: NodeId, ip: &str) {
+        let count = Self::member_key(node, "join_count");
+        let before = match self.icmap.get(count.as_str()) {
+            Some(Value::U32(n)) => n,
+            Some(_) | None => 0,
+        };
+        self.set_own_key(Self::member_key(node, "ip"), Value::str(ip));
+        self.set_own_key(count, Value::U32(before.wrapping_add(1)));
+        self.set_member_status(node, "joined");
+    }
+
+    /// Root, and whom the configuration names.
+    fn is_allowed(&self, who: Credentials) -> bool {
+        let listed = |kind: &str, id: u32| {
+            let is_set = |key: String| self.icmap.get(&key) == Some(Value::U8(1));
+            is_set(format!("uidgid.{kind}.{id}")) || is_set(format!("uidgid.config.{kind}.{id}"))
+        };
+        who.uid == 0 || who.gid == 0 || listed("uid", who.uid) || listed("gid", who.gid)
+    }
+}
+
+/// Bytes that a service adds to a client's request at most, on its way to the ring.
+const EXEC_OVERHEAD: usize = 512;
+
+/// Linux error numbers, part of the client protocol.
+const EAGAIN: i32 = 11;
+const EACCES: i32 = 13;
+const ENOSYS: i32 = 38;

@@ -1,0 +1,254 @@
+//! What goes into a node and what comes out of it.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use ferrosync_totem::srp::RxOrder;
+use ferrosync_wire::{ConnId, LinkId, RingSeq, ServiceId};
+
+use crate::log::Record;
+
+/// One thing that happened outside the node.
+#[derive(Debug)]
+pub enum NodeInput<'a> {
+    /// A datagram arrived.
+    Datagram {
+        /// On which link.
+        link: LinkId,
+        /// From whom, by the network's account.
+        from: SocketAddr,
+        /// What it says.
+        bytes: Bytes,
+        /// Whether a token waits behind it.
+        order: RxOrder,
+    },
+    /// The sockets of all links are open: the node may look for others.
+    LinksReady,
+    /// A client did something.
+    Lib(LibInput<'a>),
+    /// The operator or the system wants something.
+    Control(Control),
+}
+
+/// What a client did.
+#[derive(Debug)]
+pub enum LibInput<'a> {
+    /// It wants to use a service; answered by [`NodeOutput::LibAccept`] or [`NodeOutput::LibRefuse`].
+    Connect {
+        /// The connection to be.
+        conn: ConnId,
+        /// Which service.
+        service: ServiceId,
+        /// Who it is, by the kernel's account.
+        who: Credentials,
+    },
+    /// It sent a request that [`crate::Node::admit`] let through.
+    Request {
+        /// Its connection.
+        conn: ConnId,
+        /// The whole request.
+        message: &'a [u8],
+    },
+    /// It made room for events that were held back.
+    Writable {
+        /// Its connection.
+        conn: ConnId,
+    },
+    /// It is gone.
+    Closed {
+        /// Its connection.
+        conn: ConnId,
+    },
+}
+
+/// A client process, as the kernel vouches for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Credentials {
+    /// Process id.
+    pub pid: u32,
+    /// Effective user id.
+    pub uid: u32,
+    /// Effective group id.
+    pub gid: u32,
+}
+
+/// A wish of the operator or the system.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Control {
+    /// Stop in order: services end, the ring is told.
+    Shutdown,
+    /// Write the state into the log (SIGUSR2).
+    DumpState,
+}
+
+/// One effect, to be carried out in order.
+#[derive(Debug)]
+pub enum NodeOutput {
+    /// Send a datagram.
+    Transmit {
+        /// On which link.
+        link: LinkId,
+        /// To which address; one of many receivers where it is a multicast address.
+        to: SocketAddr,
+        /// What to send.
+        bytes: Bytes,
+    },
+    /// Must be durable before any later `Transmit` leaves.
+    StoreRingSeq(RingSeq),
+    /// Throw away what waits on the sockets.
+    DiscardReceived,
+    /// A client may use the service it asked for.
+    LibAccept(ConnId),
+    /// A client may not; the number is an `errno`.
+    LibRefuse(ConnId, i32),
+    /// A message for a client.
+    LibSend(LibMessage),
+    /// How far a client is held back.
+    LibFlowControl(ConnId, FlowControl),
+    /// End a client's connection.
+    LibClose(ConnId),
+    /// Requests that [`crate::Node::admit`] refused may be offered again.
+    GateOpened,
+    /// Write a line of log.
+    Log(Record),
+    /// Services work: the ring has a membership and all are synchronised.
+    Ready,
+    /// Do what only the host can.
+    Ask(HostRequest),
+    /// Stop.
+    Exit(ExitReason),
+}
+
+/// What a service needs the host for. Answers come back as inputs.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum HostRequest {
+    /// Map a client's zero-copy buffer.
+    ZeroCopyAlloc {
+        /// The client.
+        conn: ConnId,
+        /// The buffer's file, as the client named it.
+        path: Vec<u8>,
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// Unmap it.
+    ZeroCopyFree {
+        /// The client.
+        conn: ConnId,
+        /// What the mapping was called.
+        address: u64,
+        /// Its size in bytes.
+        size: u64,
+    },
+    /// Send the message in it.
+    ZeroCopyExecute {
+        /// The client.
+        conn: ConnId,
+        /// What the mapping was called.
+        address: u64,
+    },
+    /// Open the log files anew.
+    ReopenLogs {
+        /// Who waits for the answer.
+        conn: ConnId,
+    },
+}
+
+/// How far a client is held back (libqb `qb_ipcs_rate_limit`, v2.0.6).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u32)]
+pub enum FlowControl {
+    /// Not at all.
+    Off = 0,
+    /// `cpg_mcast_joined` answers TRY_AGAIN: synchronisation goes on or the ring's queue is full.
+    Busy = 2,
+}
+
+/// Why a node stops.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ExitReason {
+    /// It was asked to.
+    Shutdown,
+    /// Another node told it to (`corosync-cfgtool -k`).
+    Killed,
+    /// Its `totem.config_version` differs from the cluster's.
+    ConfigVersion,
+}
+
+/// A message for one client.
+#[derive(Clone, Debug)]
+pub struct LibMessage {
+    /// The client.
+    pub conn: ConnId,
+    /// Answer or event: they travel apart.
+    pub kind: LibKind,
+    /// The first bytes.
+    pub head: Head,
+    /// The rest; shared with other receivers of the same message.
+    pub body: Bytes,
+}
+
+impl LibMessage {
+    /// Bytes of the message.
+    #[must_use]
+    pub const fn len(&self) -> usize {
+        self.head.len as usize + self.body.len()
+    }
+
+    /// Whether there is nothing in it.
+    #[must_use]
+    pub const fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+}
+
+/// Which of a connection's two ways to the client a message takes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum LibKind {
+    /// The answer to a request.
+    Response,
+    /// Something the client did not ask for just now.
+    Event,
+}
+
+/// Up to [`Head::MAX`] bytes in place: what is particular to one message must not cost an allocation.
+#[derive(Clone, Copy)]
+pub struct Head {
+    len: u8,
+    bytes: [u8; Self::MAX],
+}
+
+impl Head {
+    /// The longest head: that of a partial cpg delivery.
+    pub const MAX: usize = 200;
+    /// No bytes.
+    pub const EMPTY: Self = Self {
+        len: 0,
+        bytes: [0; Self::MAX],
+    };
+
+    /// A copy of `bytes`.
+    ///
+    /// # Panics
+    ///
+    /// When they are more than [`Self::MAX`].
+    #[must_use]
+    pub fn new(bytes: &[u8]) -> Self {
+        let mut head = Self::EMPTY;
+        head.bytes[..bytes.len()].copy_from_slice(bytes);
+        head.len = u8::try_from(bytes.len()).expect("MAX fits a byte");
+        head
+    }
+
+    /// The bytes.
+    #[must_use]
+    pub fn as_slice(&self) -> &[u8] {
+        &self.bytes[..usize::from(self.len)]
+    }
+}
+
+impl core::fmt::Debug for Head {
+    fn fmt(&self, f: &mut core::fmt::Formatter<'_>) -> core::fmt::Result {
+        self.as_slice().fmt(f)
+    }
+}

@@ -1,0 +1,92 @@
+//! The one loop that carries out a node's outputs, shared by the daemon and the simulator.
+
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use ferrosync_wire::{ConnId, Instant, LinkId, RingSeq};
+
+use crate::log::Record;
+use crate::node::Node;
+use crate::output::{ExitReason, FlowControl, HostRequest, LibKind, LibMessage, NodeOutput};
+
+/// What a node asks of the machine it runs on.
+pub trait Host {
+    /// Sends a datagram. Losing one is allowed, waiting is not.
+    fn transmit(&mut self, link: LinkId, to: SocketAddr, bytes: Bytes);
+    /// Makes the ring sequence number durable before it returns.
+    fn store_ring_seq(&mut self, seq: RingSeq) -> Result<(), StoreFailed>;
+    /// Throws away what waits on the sockets.
+    fn discard_received(&mut self);
+    /// Lets a client in.
+    fn lib_accept(&mut self, conn: ConnId);
+    /// Turns a client away.
+    fn lib_refuse(&mut self, conn: ConnId, errno: i32);
+    /// Gives a client a message, or says that there is no room now.
+    fn lib_send(&mut self, message: &LibMessage) -> Result<(), WouldBlock>;
+    /// Holds a client back, or not.
+    fn lib_flow_control(&mut self, conn: ConnId, level: FlowControl);
+    /// Ends a client's connection.
+    fn lib_close(&mut self, conn: ConnId);
+    /// Requests refused by [`Node::admit`] may be offered again.
+    fn gate_opened(&mut self);
+    /// Writes a line of log.
+    fn log(&mut self, record: &Record);
+    /// Services work.
+    fn ready(&mut self);
+    /// Does something that only the host can; the answer comes back as an input, later.
+    fn ask(&mut self, request: HostRequest);
+    /// Stops after this turn.
+    fn exit(&mut self, reason: ExitReason);
+}
+
+/// The ring sequence number is not durable: the node must not go on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct StoreFailed(pub String);
+
+/// The client has no room for this message now; [`crate::output::LibInput::Writable`] will tell.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct WouldBlock;
+
+/// Applies every pending output to `host`, in order. Called after every mutation.
+///
+/// # Errors
+///
+/// [`StoreFailed`]: what followed was not carried out, and must not be.
+pub fn drain(node: &mut Node, now: Instant, host: &mut impl Host) -> Result<(), StoreFailed> {
+    while let Some(output) = node.poll_output(now) {
+        match output {
+            NodeOutput::Transmit { link, to, bytes } => host.transmit(link, to, bytes),
+            NodeOutput::StoreRingSeq(seq) => host.store_ring_seq(seq)?,
+            NodeOutput::DiscardReceived => host.discard_received(),
+            NodeOutput::LibAccept(conn) => host.lib_accept(conn),
+            NodeOutput::LibRefuse(conn, errno) => host.lib_refuse(conn, errno),
+            NodeOutput::LibSend(message) => lib_send(node, message, host),
+            NodeOutput::LibFlowControl(conn, level) => host.lib_flow_control(conn, level),
+            NodeOutput::LibClose(conn) => host.lib_close(conn),
+            NodeOutput::GateOpened => host.gate_opened(),
+            NodeOutput::Log(record) => host.log(&record),
+            NodeOutput::Ready => host.ready(),
+            NodeOutput::Ask(request) => host.ask(request),
+            NodeOutput::Exit(reason) => host.exit(reason),
+        }
+    }
+    Ok(())
+}
+
+/// Events keep their order: what finds no room waits, and everything behind it too.
+fn lib_send(node: &mut Node, message: LibMessage, host: &mut impl Host) {
+    let must_wait = message.kind == LibKind::Event && node.is_holding(message.conn);
+    if must_wait || host.lib_send(&message).is_err() {
+        node.hold_back(message);
+    }
+}
+
+/// Hands a client the events that were held back for it, until it has no room again.
+pub fn drain_held(node: &mut Node, conn: ConnId, host: &mut impl Host) {
+    while let Some(message) = node.next_held(conn) {
+        if host.lib_send(&message).is_err() {
+            node.put_back(message);
+            return;
+        }
+    }
+}
