@@ -176,6 +176,15 @@ impl<'a> Name<'a> {
         }
     }
 
+    /// The text, if it is UTF-8, as every key of the configuration map is.
+    #[must_use]
+    pub const fn to_str(&self) -> Option<&'a str> {
+        match str::from_utf8(self.text) {
+            Ok(text) => Some(text),
+            Err(_) => None,
+        }
+    }
+
     /// Reads a `cs_name_t`: `length u16@0, value[256]@2`.
     pub(crate) fn get_unpadded(r: &mut Reader<'a>) -> Result<Self, DecodeError> {
         Ok(Self {

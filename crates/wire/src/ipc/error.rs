@@ -3,6 +3,7 @@
 use core::fmt;
 
 use crate::codec::DecodeError;
+use crate::value::{BadKey, WrongValue};
 
 /// Why a call failed (`cs_error_t` without `CS_OK`; corosync `include/corosync/corotypes.h`, v3.1.7).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -195,5 +196,19 @@ impl From<DecodeError> for CsError {
             | DecodeError::BadValue { .. }
             | DecodeError::TrailingBytes(_) => Self::InvalidParam,
         }
+    }
+}
+
+/// What a client is told that creates a key of this name (corosync `icmap.c:icmap_set_r`, v3.1.7).
+impl From<BadKey> for CsError {
+    fn from(_: BadKey) -> Self {
+        Self::NameTooLong
+    }
+}
+
+/// What a client is told that sets such a value (corosync `icmap.c:icmap_set_r`, v3.1.7).
+impl From<WrongValue> for CsError {
+    fn from(_: WrongValue) -> Self {
+        Self::InvalidParam
     }
 }
