@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::net::IpAddr;
 
 use ferrosync_totem::Srp;
-use ferrosync_totem::pg::{Pg, PgOutput, QueueLevel};
+use ferrosync_totem::pg::{Pg, PgOutput, QueueLevel, Seen};
 use ferrosync_totem::srp::{Input, SrpEvent};
 use ferrosync_wire::value::{Key, Value};
 use ferrosync_wire::{ConnId, Instant, NodeId, RingId, RingSeq, ServiceId};
@@ -179,12 +179,21 @@ impl Node {
 
     /// The next effect; services react to deliveries while this is called.
     pub fn poll_output(&mut self, now: Instant) -> Option<NodeOutput> {
+        self.poll_output_seen(now, |_| {})
+    }
+
+    /// As [`Self::poll_output`], with somebody looking on; see [`Pg::poll_output_seen`].
+    pub fn poll_output_seen(
+        &mut self,
+        now: Instant,
+        mut see: impl FnMut(Seen<'_>),
+    ) -> Option<NodeOutput> {
         self.core.now = now;
         loop {
             if let Some(output) = self.core.outputs.pop_front() {
                 return Some(output);
             }
-            match self.core.pg.poll_output() {
+            match self.core.pg.poll_output_seen(&mut see) {
                 Some(output) => self.on_ring(output),
                 None if self.open_gate() => return Some(NodeOutput::GateOpened),
                 None => return self.exit_when_done(),

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
+use ferrosync_totem::pg::Seen;
 use ferrosync_wire::{ConnId, Instant, LinkId, RingSeq};
 
 use crate::log::Record;
@@ -37,6 +38,8 @@ pub trait Host {
     fn ask(&mut self, request: HostRequest);
     /// Stops after this turn.
     fn exit(&mut self, reason: ExitReason);
+    /// Looks on as the ring's effects pass; the simulator's checkers do.
+    fn see(&mut self, _seen: Seen<'_>) {}
 }
 
 /// The ring sequence number is not durable: the node must not go on.
@@ -53,7 +56,7 @@ pub struct WouldBlock;
 ///
 /// [`StoreFailed`]: what followed was not carried out, and must not be.
 pub fn drain(node: &mut Node, now: Instant, host: &mut impl Host) -> Result<(), StoreFailed> {
-    while let Some(output) = node.poll_output(now) {
+    while let Some(output) = node.poll_output_seen(now, |seen| host.see(seen)) {
         match output {
             NodeOutput::Transmit { link, to, bytes } => host.transmit(link, to, bytes),
             NodeOutput::StoreRingSeq(seq) => host.store_ring_seq(seq)?,

@@ -71,6 +71,15 @@ pub struct GroupMessage {
     pub body: Bytes,
 }
 
+/// What an onlooker is shown as it passes, see [`Pg::poll_output_seen`].
+#[derive(Clone, Copy, Debug)]
+pub enum Seen<'a> {
+    /// An effect of the ring protocol, frames in their order among them.
+    Ring(&'a Output),
+    /// A message made of such frames.
+    Message(&'a GroupMessage),
+}
+
 /// Counters of this layer.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PgStats {
@@ -140,11 +149,22 @@ impl Pg {
 
     /// The next effect to carry out.
     pub fn poll_output(&mut self) -> Option<PgOutput> {
+        self.poll_output_seen(|_| {})
+    }
+
+    /// As [`Self::poll_output`], with somebody looking on: the simulator's checkers need the frames that
+    /// messages are made of. An onlooker that does nothing costs nothing.
+    pub fn poll_output_seen(&mut self, mut see: impl FnMut(Seen<'_>)) -> Option<PgOutput> {
         loop {
             if let Some(ready) = self.ready.pop_front() {
+                if let PgOutput::Message(message) = &ready {
+                    see(Seen::Message(message));
+                }
                 return Some(ready);
             }
-            match self.srp.poll_output()? {
+            let output = self.srp.poll_output()?;
+            see(Seen::Ring(&output));
+            match output {
                 Output::Deliver(d) => self.unpack(d.from, &d.payload),
                 Output::ConfChg(change) => {
                     self.on_confchg(&change);

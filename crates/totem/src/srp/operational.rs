@@ -123,7 +123,7 @@ impl Srp {
             let Some(frame) = self.regular.get(next) else {
                 break;
             };
-            let delivered = delivery(frame);
+            let delivered = delivery(next, frame);
             self.delivered = next;
             self.push(Output::Deliver(delivered));
         }
@@ -138,7 +138,7 @@ impl Srp {
                 continue;
             };
             if survivors.contains(system_from(frame)) {
-                let delivered = delivery(frame);
+                let delivered = delivery(self.delivered, frame);
                 self.push(Output::Deliver(delivered));
             }
         }
@@ -191,8 +191,9 @@ fn end_of_recovered(recovery: &Recovery) -> Seq {
 }
 
 /// A stored frame as the layer above sees it: the sender of the header, and what follows the mcast head.
-fn delivery(frame: &Bytes) -> Delivered {
+fn delivery(seq: Seq, frame: &Bytes) -> Delivered {
     Delivered {
+        seq,
         from: NodeId(word(frame, HEADER_NODEID)),
         payload: frame.slice(Mcast::LEN..),
     }

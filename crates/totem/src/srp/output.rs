@@ -4,6 +4,7 @@ use bytes::Bytes;
 use ferrosync_wire::{NodeId, RingId, RingSeq};
 
 use super::event::SrpEvent;
+use super::seq::Seq;
 
 /// What a driver hands in.
 #[derive(Debug)]
@@ -68,6 +69,8 @@ pub enum Destination {
 /// One ordered message.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Delivered {
+    /// Its place in the order of the ring it was sent on.
+    pub seq: Seq,
     /// Who sent it first.
     pub from: NodeId,
     /// What [`super::Srp::mcast`] was given.
