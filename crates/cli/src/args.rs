@@ -211,7 +211,7 @@ pub(crate) struct NodeArgs {
     /// Version of IP that the node cannot do without.
     #[arg(long, value_enum)]
     pub(crate) ip: IpVersion,
-    /// Milliseconds between two looks at the daemon.
+    /// Most milliseconds between two looks at the daemon.
     #[arg(long)]
     pub(crate) probe_ms: u64,
 }

@@ -326,8 +326,9 @@ impl Cluster {
         let node = node.with_context(|| self.no_such(number))?;
         match (&node.state, node.init) {
             (State::Lost, _) => bail!("node {number} is gone"),
+            // Its files are not in place.
+            (State::Booting, _) | (_, None) => bail!("node {number} is not up yet"),
             (_, Some(pid)) => Ok(pid),
-            (_, None) => bail!("node {number} is not up yet"),
         }
     }
 

@@ -1,7 +1,7 @@
 //! The processes of one node: the keeper makes its namespaces, init lives in them as process 1.
 
 use std::ffi::CStr;
-use std::fs::OpenOptions;
+use std::fs::{self, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::fd::AsFd as _;
 use std::os::unix::process::CommandExt as _;
@@ -284,7 +284,7 @@ impl Init<'_> {
             let Some(daemon) = self.daemon.take_if(|daemon| daemon.pid == pid) else {
                 continue;
             };
-            tell(&Report::Ended(how))?;
+            tell(&Report::Ended(how + &last_words(daemon.fate)))?;
             if daemon.fate == Fate::StartAgain
                 && let Err(error) = self.start()
             {
@@ -293,3 +293,18 @@ impl Init<'_> {
         }
     }
 }
+
+/// The last line that a daemon printed which ended of its own: most often why.
+fn last_words(fate: Fate) -> String {
+    let output = match fate {
+        Fate::Live => fs::read(mounts::OUTPUT_FILE).unwrap_or_default(),
+        Fate::End | Fate::StartAgain => Vec::new(),
+    };
+    let tail = &output[output.len().saturating_sub(TAIL_LEN)..];
+    let text = String::from_utf8_lossy(tail);
+    let line = text.lines().rfind(|line| !line.trim().is_empty());
+    line.map_or_else(String::new, |line| format!(": {}", line.trim()))
+}
+
+/// Bytes at the end of a daemon's output in which its last line is looked for.
+const TAIL_LEN: usize = 400;

@@ -267,11 +267,9 @@ impl Lab<'_> {
 
     /// Looks whether all nodes have found each other, and shows what there is.
     fn look(&mut self) -> Result<()> {
-        if self.formed.is_none() && self.cluster.formed(None).is_ok() {
-            let after = self.began.elapsed();
-            self.formed = Some(after);
-            let note = format!("all {} members with quorum", self.args.nodes);
-            self.view.note(after, &note)?;
+        let found = self.formed.is_none() && self.cluster.formed(None).is_ok();
+        if found {
+            self.formed = Some(self.began.elapsed());
         }
         // Not `self.picture()`: the view is borrowed too.
         let picture = Picture {
@@ -282,6 +280,10 @@ impl Lab<'_> {
             formed: self.formed,
         };
         self.view.show(&picture)?;
+        if found {
+            let note = format!("all {} members with quorum", self.args.nodes);
+            self.view.note(self.began.elapsed(), &note)?;
+        }
         Ok(())
     }
 
@@ -320,9 +322,9 @@ fn block_signals() -> Result<SignalFd> {
     SignalFd::with_flags(&signals, flags).context("no signals")
 }
 
-/// Milliseconds between two looks at a daemon: more nodes, more looks at once.
+/// Most milliseconds between two looks at a daemon: the more nodes, the more looks at once.
 fn probe_ms(nodes: u8) -> u64 {
-    300_u64.max(u64::from(nodes) * 100)
+    1_000_u64.max(u64::from(nodes) * 150)
 }
 
 fn node_args(args: &StartArgs, paths: &Paths) -> Result<Vec<NodeArgs>> {

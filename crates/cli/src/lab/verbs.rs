@@ -43,7 +43,7 @@ pub(super) fn run(verb: Verb) -> Result<ExitCode> {
             timeout,
         } => wait(&which.name, members, timeout)?,
         Verb::Logs(node) => logs(&node)?,
-        Verb::Down { which } => print(&ask(&which.name, &Request::Down)?),
+        Verb::Down { which } => down(&which.name)?,
     }
     Ok(ExitCode::SUCCESS)
 }
@@ -70,6 +70,22 @@ fn wait(name: &LabName, members: Option<NodeSet>, timeout: Duration) -> Result<(
         }
         thread::sleep(WAIT_STEP);
     }
+}
+
+/// Time for a lab to end all of its processes and remove its files.
+const END_WITHIN: Duration = Duration::from_secs(30);
+
+fn down(name: &LabName) -> Result<()> {
+    ask(name, &Request::Down)?;
+    let socket = Paths::of(name).socket();
+    let deadline = Instant::now() + END_WITHIN;
+    while socket.exists() {
+        if Instant::now() >= deadline {
+            bail!("the lab is still ending");
+        }
+        thread::sleep(WAIT_STEP);
+    }
+    Ok(())
 }
 
 fn logs(node: &OneNode) -> Result<()> {

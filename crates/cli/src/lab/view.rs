@@ -8,6 +8,7 @@ use serde_json::json;
 use super::cluster::Node;
 use super::node::word;
 use super::plan::Groups;
+use crate::args::LinkState;
 
 mod plain;
 mod screen;
@@ -23,8 +24,8 @@ pub(super) struct Picture<'a> {
 
 /// One of the two ways to show it.
 pub(super) enum View {
-    Plain(plain::Plain),
-    Screen(screen::Screen),
+    Plain(plain::Plain, Changes),
+    Screen(screen::Screen, Changes),
 }
 
 /// Whether the onlooker may have a screen.
@@ -39,22 +40,22 @@ impl View {
     pub(super) fn open(style: Style) -> io::Result<Self> {
         let terminal = io::stdout().is_terminal() && io::stdin().is_terminal();
         if terminal && style == Style::Screen {
-            Ok(Self::Screen(screen::Screen::open()?))
+            Ok(Self::Screen(screen::Screen::open()?, Changes::default()))
         } else {
-            Ok(Self::Plain(plain::Plain::default()))
+            Ok(Self::Plain(plain::Plain::default(), Changes::default()))
         }
     }
 
     /// Whether standard input is a keyboard for this view.
     pub(super) fn wants_keys(&self) -> bool {
-        matches!(self, Self::Screen(_))
+        matches!(self, Self::Screen(..))
     }
 
     /// Shows a line of text. Fails if there is nobody to read it any more.
     pub(super) fn note(&mut self, elapsed: Duration, text: &str) -> io::Result<()> {
         match self {
-            Self::Plain(plain) => plain.note(elapsed, text),
-            Self::Screen(screen) => {
+            Self::Plain(plain, _) => plain.note(elapsed, text),
+            Self::Screen(screen, _) => {
                 screen.note(elapsed, text);
                 Ok(())
             }
@@ -63,10 +64,63 @@ impl View {
 
     /// Shows the lab as it is now. Fails if there is nobody to see it any more.
     pub(super) fn show(&mut self, picture: &Picture<'_>) -> io::Result<()> {
-        match self {
-            Self::Plain(plain) => plain.show(picture),
-            Self::Screen(screen) => screen.show(picture),
+        let (Self::Plain(_, changes) | Self::Screen(_, changes)) = self;
+        for news in changes.take(picture) {
+            self.note(picture.elapsed, &news)?;
         }
+        match self {
+            Self::Plain(plain, _) => plain.show(picture),
+            Self::Screen(screen, _) => screen.show(picture),
+        }
+    }
+}
+
+/// Remembers what was said, to say only what is new.
+#[derive(Default)]
+pub(super) struct Changes {
+    nodes: Vec<String>,
+    sides: Option<String>,
+}
+
+impl Changes {
+    fn take(&mut self, picture: &Picture<'_>) -> Vec<String> {
+        let mut news = Vec::new();
+        let sides = picture.sides.map(ToString::to_string);
+        if sides != self.sides {
+            news.push(network(picture.sides));
+            self.sides = sides;
+        }
+        self.nodes.resize(picture.nodes.len(), String::new());
+        for (node, said) in picture.nodes.iter().zip(&mut self.nodes) {
+            let text = describe(node);
+            if *said != text {
+                news.push(text.clone());
+                *said = text;
+            }
+        }
+        news
+    }
+}
+
+fn describe(node: &Node) -> String {
+    let mut text = format!("node {} {}", node.number, node.state);
+    if let Some(seen) = &node.seen {
+        let quorum = quorum(seen.quorate);
+        text += &format!(
+            ": members {} ring {} quorum {quorum} groups {}",
+            seen.members, seen.ring, seen.groups
+        );
+    }
+    match node.link {
+        LinkState::Up => text,
+        LinkState::Down => text + ", cable pulled",
+    }
+}
+
+fn network(sides: Option<&Groups>) -> String {
+    match sides {
+        Some(sides) => format!("network cut into {sides}"),
+        None => "network whole".to_owned(),
     }
 }
 
@@ -112,14 +166,11 @@ fn ms(time: Duration) -> u64 {
 }
 
 fn headline(picture: &Picture<'_>) -> String {
-    let network = match picture.sides {
-        Some(sides) => format!("cut into {sides}"),
-        None => "whole".to_owned(),
-    };
     format!(
-        "lab `{}`   {:.0} s   network {network}",
+        "lab `{}`   {:.0} s   {}",
         picture.name,
-        picture.elapsed.as_secs_f64()
+        picture.elapsed.as_secs_f64(),
+        network(picture.sides)
     )
 }
 

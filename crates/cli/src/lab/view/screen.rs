@@ -51,7 +51,11 @@ impl Screen {
             return Ok(());
         }
         self.drawn_at = Some(Instant::now());
-        let (columns, rows) = size()?;
+        let (columns, rows) = match size()? {
+            // A serial line does not know its size.
+            (0, _) | (_, 0) => (80, 24),
+            known => known,
+        };
         let lines = self.lines(picture, usize::from(rows));
         let mut out = io::stdout().lock();
         for (row, (colour, line)) in (0..rows).zip(&lines) {
