@@ -84,7 +84,7 @@ fn value<T: clap::ValueEnum>(word: &str) -> Result<T> {
     T::from_str(word, false).map_err(anyhow::Error::msg)
 }
 
-/// Terminals that may be served at once; more wait in the listener's queue.
+/// Terminals that may be silent at once; another one costs the oldest its connection.
 const CONNECTIONS_MAX: usize = 16;
 
 /// The lab's end of the socket.
@@ -120,17 +120,19 @@ impl Control {
     /// What to wait for.
     pub(super) fn fds(&self) -> Vec<BorrowedFd<'_>> {
         let mut fds: Vec<_> = self.connections.iter().map(|c| c.stream.as_fd()).collect();
-        if fds.len() < CONNECTIONS_MAX {
-            fds.push(self.listener.as_fd());
-        }
+        fds.push(self.listener.as_fd());
         fds
     }
 
     /// Takes what has come. None of it blocks.
     pub(super) fn take(&mut self) -> Vec<Asked> {
-        while self.connections.len() < CONNECTIONS_MAX
-            && let Ok((stream, _)) = self.listener.accept()
-        {
+        for _ in 0..CONNECTIONS_MAX {
+            let Ok((stream, _)) = self.listener.accept() else {
+                break;
+            };
+            if self.connections.len() == CONNECTIONS_MAX {
+                self.connections.remove(0);
+            }
             if stream.set_nonblocking(true).is_ok() {
                 let lines = LineReader::default();
                 self.connections.push(Connection { stream, lines });
@@ -249,5 +251,19 @@ mod tests {
         drop(silent);
         assert!(control.take().is_empty());
         assert!(control.connections.is_empty());
+    }
+    #[test]
+    fn silent_connections_keep_nobody_out() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("control");
+        let mut control = Control::bind(&path).expect("listening");
+        let connect = |_| UnixStream::connect(&path).expect("connected");
+        let silent: Vec<_> = (0..CONNECTIONS_MAX).map(connect).collect();
+        assert!(control.take().is_empty());
+        let mut asking = connect(0);
+        asking.write_all(b"down\n").expect("written");
+        assert_eq!(control.take().len(), 1);
+        assert_eq!(control.connections.len(), CONNECTIONS_MAX - 1);
+        drop(silent);
     }
 }

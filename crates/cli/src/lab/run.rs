@@ -12,6 +12,7 @@ use nix::errno::Errno;
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
 use nix::sys::signal::{SigSet, Signal};
 use nix::sys::signalfd::{SfdFlags, SignalFd};
+use nix::sys::stat::{Mode, umask};
 
 use super::cluster::{Cluster, Common};
 use super::conf::corosync_conf;
@@ -33,6 +34,8 @@ pub(super) fn run(args: &StartArgs) -> Result<ExitCode> {
     } else {
         Keep::Nothing
     };
+    // Nodes have users of their own, who must be able to read what is not secret.
+    umask(Mode::S_IWGRP | Mode::S_IWOTH);
     let place = Place::take(&args.which.name, keep)?;
     // Signals first: from here on they end the lab in good order.
     let signals = block_signals()?;
