@@ -1,1 +1,39 @@
-//! To be written.
+//! `ferrosyncd`: what a node needs of the operating system, and nothing that decides for it.
+//!
+//! [`event_loop::EventLoop`] drives a [`ferrosync_executive::Node`] over sockets, client connections and timers;
+//! [`host::OsHost`] carries out what comes of it. Everything that can fail at start fails before the loop.
+
+#![forbid(unsafe_code)]
+
+pub mod args;
+pub mod clock;
+pub mod environment;
+pub mod event_loop;
+pub mod exit;
+pub mod host;
+pub mod logging;
+pub mod net;
+pub mod persist;
+pub mod realtime;
+pub mod signals;
+mod start;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+/// Runs the daemon with a command line, the program's name first.
+pub fn run(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    match args::Args::read(args) {
+        Ok(args) => start::start(&args).into(),
+        Err(e) => {
+            let help = e.kind() == clap::error::ErrorKind::DisplayHelp;
+            // Without a terminal nobody misses the usage.
+            let _closed = e.print();
+            if help {
+                ExitCode::SUCCESS
+            } else {
+                exit::Exit::Usage.into()
+            }
+        }
+    }
+}

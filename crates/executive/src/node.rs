@@ -229,6 +229,7 @@ impl Node {
             let text = format!("client {} does not read its events, closing it", conn.0);
             self.log(Subsystem::Main, Priority::Warning, text);
             self.core.push(NodeOutput::LibClose(conn));
+            self.lib_closed(conn);
         }
     }
 
@@ -307,12 +308,14 @@ impl Node {
             LibInput::Connect { conn, service, who } => self.lib_connect(conn, service, who),
             LibInput::Request { conn, message } => self.lib_request(conn, message),
             LibInput::Writable { .. } => {}
-            LibInput::Closed { conn } => {
-                if let Some(client) = self.core.clients.remove(conn) {
-                    self.with_service(client.service, |s, cx| s.lib_disconnect(cx, conn));
-                    self.settle();
-                }
-            }
+            LibInput::Closed { conn } => self.lib_closed(conn),
+        }
+    }
+
+    fn lib_closed(&mut self, conn: ConnId) {
+        if let Some(client) = self.core.clients.remove(conn) {
+            self.with_service(client.service, |s, cx| s.lib_disconnect(cx, conn));
+            self.settle();
         }
     }
 
@@ -330,7 +333,7 @@ impl Node {
             None
         };
         if let Some(errno) = refusal {
-            return self.core.push(NodeOutput::LibRefuse(conn, -errno));
+            return self.core.push(NodeOutput::LibRefuse(conn, errno));
         }
         let level = self.flow_control();
         self.core.clients.insert(conn, service, who, level);

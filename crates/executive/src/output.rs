@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use ferrosync_totem::srp::RxOrder;
+pub use ferrosync_totem::srp::RxOrder;
 use ferrosync_wire::{ConnId, LinkId, RingSeq, ServiceId};
 
 use crate::log::Record;

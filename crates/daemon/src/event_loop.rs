@@ -1,0 +1,223 @@
+//! The daemon's one loop: wait, take the time once, let timers act, read the network, serve clients.
+
+use ferrosync_executive::log::Priority;
+use ferrosync_executive::output::{Credentials, ExitReason, LibInput, NodeInput};
+use ferrosync_executive::pump::{self, StoreFailed};
+use ferrosync_executive::{Admit, Node};
+use ferrosync_ipc::{self as ipc, ServerEvent};
+use ferrosync_wire::{ConnId, Instant};
+use nix::errno::Errno;
+use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
+use nix::sys::signalfd::SignalFd;
+
+use crate::clock::Clock;
+use crate::host::OsHost;
+use crate::signals;
+
+/// A node on a machine.
+#[derive(Debug)]
+pub struct EventLoop {
+    node: Node,
+    host: OsHost,
+    clock: Clock,
+    epoll: Epoll,
+    signals: SignalFd,
+    request: Vec<u8>,
+    happened: [EpollEvent; 8],
+}
+
+/// Why the loop cannot go on.
+#[derive(Debug)]
+pub enum Broken {
+    /// The ring sequence number is not durable.
+    RingId(StoreFailed),
+    /// The kernel refuses to wait.
+    Poll(Errno),
+}
+
+impl EventLoop {
+    /// A loop over everything that is open.
+    ///
+    /// # Errors
+    /// The kernel refuses an epoll descriptor.
+    pub fn new(node: Node, host: OsHost, clock: Clock, signals: SignalFd) -> nix::Result<Self> {
+        let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
+        let readable = || EpollEvent::new(EpollFlags::EPOLLIN, 0);
+        epoll.add(&signals, readable())?;
+        epoll.add(host.ipc.as_fd(), readable())?;
+        for fd in host.sockets.fds() {
+            epoll.add(fd, readable())?;
+        }
+        Ok(Self {
+            node,
+            host,
+            clock,
+            epoll,
+            signals,
+            request: Vec::new(),
+            happened: [EpollEvent::empty(); 8],
+        })
+    }
+
+    /// Runs until the node is done.
+    ///
+    /// # Errors
+    /// See [`Broken`].
+    pub fn run(&mut self) -> Result<ExitReason, Broken> {
+        self.input(self.clock.now(), NodeInput::LinksReady)?;
+        loop {
+            self.host.flush();
+            if let Some(reason) = self.host.exit {
+                return Ok(reason);
+            }
+            self.wait()?;
+            let now = self.clock.now();
+            self.timers(now)?;
+            self.control(now)?;
+            self.network(now)?;
+            self.clients(now)?;
+        }
+    }
+
+    /// The daemon's own log, for the last words.
+    pub const fn host_mut(&mut self) -> &mut OsHost {
+        &mut self.host
+    }
+
+    fn wait(&mut self) -> Result<(), Broken> {
+        let timeout = self.timeout();
+        match self.epoll.wait(&mut self.happened, timeout) {
+            Ok(_) | Err(Errno::EINTR) => Ok(()),
+            Err(e) => Err(Broken::Poll(e)),
+        }
+    }
+
+    /// Whole milliseconds, rounded up: waking early would only mean waking twice.
+    fn timeout(&self) -> EpollTimeout {
+        let retry = self.host.ipc.wants_retry().then_some(ipc::RETRY_INTERVAL);
+        let timer = self
+            .node
+            .poll_timeout()
+            .map(|(at, _)| at.since(self.clock.now()));
+        let wait = timer.into_iter().chain(retry).min();
+        wait.map_or(EpollTimeout::NONE, |wait| {
+            let ms = wait.as_nanos().div_ceil(1_000_000);
+            EpollTimeout::try_from(ms.min(60_000) as u64).unwrap_or(EpollTimeout::ZERO)
+        })
+    }
+
+    fn timers(&mut self, now: Instant) -> Result<(), Broken> {
+        for _ in 0..TIMERS_PER_TURN {
+            match self.node.poll_timeout() {
+                Some((at, _)) if at <= now => {
+                    self.node.handle_timeout(now);
+                    self.drain(now)?;
+                }
+                Some(_) | None => break,
+            }
+        }
+        Ok(())
+    }
+
+    fn control(&mut self, now: Instant) -> Result<(), Broken> {
+        while let Some(control) = signals::next(&self.signals) {
+            if control == ferrosync_executive::output::Control::Shutdown {
+                self.host
+                    .say(Priority::Notice, "Node was shut down by a signal");
+            }
+            self.input(now, NodeInput::Control(control))?;
+        }
+        Ok(())
+    }
+
+    fn network(&mut self, now: Instant) -> Result<(), Broken> {
+        for _ in 0..DATAGRAMS_PER_TURN {
+            let Some(input) = self.host.sockets.receive() else {
+                break;
+            };
+            self.input(now, input)?;
+        }
+        Ok(())
+    }
+
+    fn clients(&mut self, now: Instant) -> Result<(), Broken> {
+        if let Err(e) = self.host.ipc.poll() {
+            let errno = e.raw_os_error().map_or(Errno::EIO, Errno::from_raw);
+            return Err(Broken::Poll(errno));
+        }
+        for _ in 0..REQUESTS_PER_TURN {
+            let mut request = std::mem::take(&mut self.request);
+            let node = &mut self.node;
+            let event = self.host.ipc.next_event(&mut request, |conn, head| {
+                match node.admit(conn, head.id, head.len) {
+                    Admit::Take => ipc::Admit::Take,
+                    Admit::Later => ipc::Admit::Later,
+                }
+            });
+            let handled = match event {
+                Some(event) => self.client(now, event, &request),
+                None => {
+                    self.request = request;
+                    break;
+                }
+            };
+            self.request = request;
+            handled?;
+        }
+        Ok(())
+    }
+
+    fn client(&mut self, now: Instant, event: ServerEvent, request: &[u8]) -> Result<(), Broken> {
+        let input = match event {
+            ServerEvent::Connecting {
+                conn,
+                service,
+                credentials,
+            } => LibInput::Connect {
+                conn,
+                service,
+                who: Credentials {
+                    pid: credentials.pid,
+                    uid: credentials.uid,
+                    gid: credentials.gid,
+                },
+            },
+            ServerEvent::Request { conn } => LibInput::Request {
+                conn,
+                message: request,
+            },
+            ServerEvent::Writable { conn } => {
+                pump::drain_held(&mut self.node, conn, &mut self.host);
+                LibInput::Writable { conn }
+            }
+            ServerEvent::Closed { conn } => LibInput::Closed { conn },
+        };
+        self.input(now, NodeInput::Lib(input))
+    }
+
+    fn input(&mut self, now: Instant, input: NodeInput<'_>) -> Result<(), Broken> {
+        self.node.handle(now, input);
+        self.drain(now)
+    }
+
+    fn drain(&mut self, now: Instant) -> Result<(), Broken> {
+        pump::drain(&mut self.node, now, &mut self.host).map_err(Broken::RingId)?;
+        while let Some(conn) = self.host.gone.pop() {
+            self.closed(now, conn)?;
+        }
+        Ok(())
+    }
+
+    fn closed(&mut self, now: Instant, conn: ConnId) -> Result<(), Broken> {
+        let input = NodeInput::Lib(LibInput::Closed { conn });
+        self.node.handle(now, input);
+        pump::drain(&mut self.node, now, &mut self.host).map_err(Broken::RingId)
+    }
+}
+
+/// Timers that act before the network is looked at again.
+const TIMERS_PER_TURN: usize = 64;
+/// Datagrams before clients are served.
+const DATAGRAMS_PER_TURN: usize = 256;
+/// Requests before the network is looked at again: the token must not wait behind clients.
+const REQUESTS_PER_TURN: usize = 64;

@@ -1,0 +1,137 @@
+//! The machine as a node sees it: sockets, clients, files, log.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use bytes::Bytes;
+use ferrosync_executive::log::{Priority, Record, Subsystem};
+use ferrosync_executive::output::{ExitReason, FlowControl, HostRequest, LibKind, LibMessage};
+use ferrosync_executive::pump::{Host, StoreFailed, WouldBlock};
+use ferrosync_ipc::{SendError, Server};
+use ferrosync_wire::{ConnId, LinkId, RingSeq};
+
+use crate::logging::Log;
+use crate::net::Sockets;
+use crate::persist::RingIdFile;
+
+/// What the operating system does for a node.
+#[derive(Debug)]
+pub struct OsHost {
+    pub(crate) sockets: Sockets,
+    pub(crate) ipc: Server,
+    pub(crate) log: Log,
+    ring_id: RingIdFile,
+    /// Wishes whose answers are inputs of their own.
+    pub(crate) asked: VecDeque<HostRequest>,
+    pub(crate) exit: Option<ExitReason>,
+    /// Connections that ended while the node was being drained.
+    pub(crate) gone: Vec<ConnId>,
+}
+
+impl OsHost {
+    /// Everything is open already.
+    pub fn new(sockets: Sockets, ipc: Server, log: Log, ring_id: RingIdFile) -> Self {
+        Self {
+            sockets,
+            ipc,
+            log,
+            ring_id,
+            asked: VecDeque::new(),
+            exit: None,
+            gone: Vec::new(),
+        }
+    }
+
+    /// Lets go of everything that was gathered during a turn.
+    pub fn flush(&mut self) {
+        self.sockets.flush();
+        self.ipc.flush();
+    }
+
+    /// A line of the daemon's own.
+    pub fn say(&mut self, priority: Priority, text: impl Into<String>) {
+        self.log.write(&Record {
+            subsystem: Subsystem::Main,
+            priority,
+            text: text.into(),
+        });
+    }
+}
+
+impl Host for OsHost {
+    fn transmit(&mut self, _link: LinkId, to: SocketAddr, bytes: Bytes) {
+        self.sockets.send(to, bytes);
+    }
+
+    fn store_ring_seq(&mut self, seq: RingSeq) -> Result<(), StoreFailed> {
+        // What was queued before may leave before.
+        self.sockets.flush();
+        self.ring_id
+            .store(seq)
+            .map_err(|e| StoreFailed(e.to_string()))
+    }
+
+    fn discard_received(&mut self) {
+        self.sockets.discard();
+    }
+
+    fn lib_accept(&mut self, conn: ConnId) {
+        if self.ipc.accept(conn).is_err() {
+            self.gone.push(conn);
+        }
+    }
+
+    fn lib_refuse(&mut self, conn: ConnId, errno: i32) {
+        self.ipc.refuse(conn, errno);
+    }
+
+    fn lib_send(&mut self, message: &LibMessage) -> Result<(), WouldBlock> {
+        let parts = [message.head.as_slice(), &message.body[..]];
+        let sent = match message.kind {
+            LibKind::Response => self.ipc.respond(message.conn, &parts),
+            LibKind::Event => self.ipc.event(message.conn, &parts),
+        };
+        match (sent, message.kind) {
+            (Err(SendError::Full), LibKind::Event) => Err(WouldBlock),
+            // A client that leaves its answers unread has broken the protocol; the end of the connection of a
+            // client that is gone is reported on its own.
+            (Ok(()) | Err(SendError::Full | SendError::TooBig | SendError::Gone), _) => Ok(()),
+        }
+    }
+
+    fn lib_flow_control(&mut self, conn: ConnId, level: FlowControl) {
+        self.ipc.set_flow_control(conn, level as u32);
+    }
+
+    fn lib_close(&mut self, conn: ConnId) {
+        self.ipc.close(conn);
+    }
+
+    fn gate_opened(&mut self) {
+        self.ipc.retry_stalled();
+    }
+
+    fn log(&mut self, record: &Record) {
+        self.log.write(record);
+    }
+
+    fn ready(&mut self) {
+        // Only systemd cares, and only where it started the daemon.
+        let _not_under_systemd = sd_notify::notify(&[sd_notify::NotifyState::Ready]);
+    }
+
+    fn ask(&mut self, request: HostRequest) {
+        self.asked.push_back(request);
+    }
+
+    fn exit(&mut self, reason: ExitReason) {
+        self.exit.get_or_insert(reason);
+    }
+}
+
+/// A client's path as the server takes it.
+pub(crate) fn path(bytes: &[u8]) -> &Path {
+    Path::new(std::ffi::OsStr::from_bytes(bytes))
+}

@@ -1,0 +1,144 @@
+//! Log lines to stderr, syslog and files, formatted as corosync's.
+
+mod to_syslog;
+
+use std::collections::BTreeMap;
+use std::fs::{File, OpenOptions};
+use std::io::Write;
+
+use ferrosync_executive::config::{Debug, Logger, LoggingConfig, Timestamp};
+use ferrosync_executive::log::{Priority, Record};
+
+use to_syslog::Syslog;
+
+/// Where the daemon's lines go.
+#[derive(Debug)]
+pub struct Log {
+    config: LoggingConfig,
+    host: String,
+    syslog: Syslog,
+    files: BTreeMap<String, File>,
+}
+
+impl Log {
+    /// Opens what the configuration names. A file that cannot be opened is reported on the other targets.
+    #[must_use]
+    pub fn open(config: LoggingConfig) -> Self {
+        let host = nix::unistd::gethostname().map_or_else(
+            |_| "localhost".to_owned(),
+            |h| h.to_string_lossy().into_owned(),
+        );
+        let mut log = Self {
+            syslog: Syslog::new(&config.syslog_facility),
+            config,
+            host,
+            files: BTreeMap::new(),
+        };
+        log.open_files();
+        log
+    }
+
+    /// Opens the log files anew, after they were rotated away.
+    pub fn reopen(&mut self) {
+        self.files.clear();
+        self.open_files();
+    }
+
+    /// Writes a line wherever its subsystem's configuration says.
+    pub fn write(&mut self, record: &Record) {
+        let logger = self
+            .config
+            .subsystems
+            .get(record.subsystem.name())
+            .unwrap_or(&self.config.default);
+        let to = |target, limit| target && wanted(record.priority, limit, logger.debug);
+        let stderr = to(logger.to_stderr, logger.logfile_priority);
+        let syslog = to(logger.to_syslog, logger.syslog_priority);
+        let file = to(logger.to_logfile, logger.logfile_priority)
+            .then(|| logger.logfile.clone())
+            .flatten();
+        if !stderr && !syslog && file.is_none() {
+            return;
+        }
+        let tag = record.subsystem.name();
+        let text = record.text.trim_end();
+        if syslog {
+            let line = format!("  [{tag:<6}] {text}");
+            self.syslog.write(record.priority, &line);
+        }
+        if !stderr && file.is_none() {
+            return;
+        }
+        let time = self.timestamp();
+        let word = word(record.priority);
+        if stderr {
+            let line = format!("{time}{word:<7} [{tag:<6}] {text}\n");
+            // Nobody may be listening any more; the other targets have the line.
+            let _lost = std::io::stderr().lock().write_all(line.as_bytes());
+        }
+        if let Some(file) = file.and_then(|name| self.files.get_mut(&name)) {
+            let pid = std::process::id();
+            let line = format!(
+                "{time}[{pid}] {} corosync {word:<7} [{tag:<6}] {text}\n",
+                self.host
+            );
+            let _disk_full = file.write_all(line.as_bytes());
+        }
+    }
+
+    fn timestamp(&self) -> String {
+        let now = jiff::Zoned::now();
+        match self.config.timestamp {
+            Timestamp::Off => String::new(),
+            Timestamp::Seconds => now.strftime("%b %d %H:%M:%S ").to_string(),
+            Timestamp::Milliseconds => now.strftime("%b %d %H:%M:%S%.3f ").to_string(),
+        }
+    }
+
+    fn open_files(&mut self) {
+        let loggers = std::iter::once(&self.config.default).chain(self.config.subsystems.values());
+        let names: Vec<String> = loggers.filter_map(logfile).collect();
+        for name in names {
+            if self.files.contains_key(&name) {
+                continue;
+            }
+            let opened = OpenOptions::new().append(true).create(true).open(&name);
+            match opened {
+                Ok(file) => {
+                    self.files.insert(name, file);
+                }
+                Err(e) => {
+                    let line = format!("Can't open logfile '{name}' for reason: {e}\n");
+                    let _lost = std::io::stderr().lock().write_all(line.as_bytes());
+                }
+            }
+        }
+    }
+}
+
+fn logfile(logger: &Logger) -> Option<String> {
+    logger.to_logfile.then(|| logger.logfile.clone()).flatten()
+}
+
+/// Whether a line of this priority is written where `limit` is the least important one (a syslog number).
+fn wanted(priority: Priority, limit: u8, debug: Debug) -> bool {
+    match debug {
+        Debug::Trace => true,
+        Debug::On if priority <= Priority::Debug => true,
+        Debug::On | Debug::Off => priority <= Priority::Info && priority as u8 <= limit,
+    }
+}
+
+const fn word(priority: Priority) -> &'static str {
+    match priority {
+        Priority::Emergency => "emerg",
+        Priority::Alert => "alert",
+        Priority::Critical => "crit",
+        Priority::Error => "error",
+        Priority::Warning => "warning",
+        Priority::Notice => "notice",
+        Priority::Info => "info",
+        Priority::Debug => "debug",
+        Priority::Trace => "trace",
+    }
+}

@@ -1,0 +1,145 @@
+//! What survives the process: the ring sequence number and the pid file.
+
+use std::fs::{File, OpenOptions};
+use std::io::{self, ErrorKind, Read, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use ferrosync_wire::{NodeId, RingSeq};
+use nix::fcntl::{Flock, FlockArg};
+
+/// The file that holds this node's ring sequence number: 8 bytes, little endian, mode 0600 (corosync
+/// `main.c:corosync_ring_id_create_or_load`, v3.1.7).
+#[derive(Debug)]
+pub struct RingIdFile(PathBuf);
+
+impl RingIdFile {
+    /// The file of a node in a state directory.
+    #[must_use]
+    pub fn new(state_dir: &Path, node: NodeId) -> Self {
+        Self(state_dir.join(format!("ringid_{node}")))
+    }
+
+    /// What was stored last; zero where nothing was, or too little, which C takes for nothing too.
+    ///
+    /// # Errors
+    /// The file is there and cannot be read.
+    pub fn load(&self) -> io::Result<RingSeq> {
+        let mut bytes = [0; 8];
+        let read = File::open(&self.0).and_then(|mut file| file.read_exact(&mut bytes));
+        match read {
+            Ok(()) => Ok(RingSeq(u64::from_le_bytes(bytes))),
+            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::UnexpectedEof) => {
+                Ok(RingSeq(0))
+            }
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Makes a sequence number durable: a new file takes the old one's place when it is on the disk.
+    ///
+    /// C overwrites the file in place and does not wait for the disk (`docs/deviations.md`, D-02): after a power
+    /// cut it can be empty, and the node would count from zero.
+    ///
+    /// # Errors
+    /// It is not durable; the file holds the old or the new number.
+    pub fn store(&self, seq: RingSeq) -> io::Result<()> {
+        let beside = self.0.with_extension("new");
+        let mut file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(true)
+            .mode(0o600)
+            .open(&beside)?;
+        file.write_all(&seq.0.to_le_bytes())?;
+        file.sync_data()?;
+        std::fs::rename(&beside, &self.0)
+    }
+}
+
+/// The pid file, locked while the daemon runs.
+#[derive(Debug)]
+pub struct PidFile {
+    _locked: Flock<File>,
+    path: PathBuf,
+}
+
+/// Why there is no pid file.
+#[derive(Debug)]
+pub enum PidFileError {
+    /// Another daemon holds it.
+    AlreadyRunning,
+    /// It cannot be made.
+    Io(io::Error),
+}
+
+impl PidFile {
+    /// Creates, locks and writes the file, mode 0640 (corosync `main.c:corosync_flock`, v3.1.7).
+    ///
+    /// # Errors
+    /// See [`PidFileError`].
+    pub fn create(path: &Path) -> Result<Self, PidFileError> {
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o640)
+            .open(path)
+            .map_err(PidFileError::Io)?;
+        let locked = Flock::lock(file, FlockArg::LockExclusiveNonblock)
+            .map_err(|_| PidFileError::AlreadyRunning)?;
+        let pid = format!("{}\n", std::process::id());
+        locked
+            .set_len(0)
+            .and_then(|()| (&*locked).write_all(pid.as_bytes()))
+            .map_err(PidFileError::Io)?;
+        Ok(Self {
+            _locked: locked,
+            path: path.to_owned(),
+        })
+    }
+}
+
+impl Drop for PidFile {
+    fn drop(&mut self) {
+        // Left behind it would do no harm: the lock is what counts.
+        let _already_gone = std::fs::remove_file(&self.path);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_stored_number_comes_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = RingIdFile::new(dir.path(), NodeId(7));
+        assert_eq!(file.load().unwrap(), RingSeq(0));
+        file.store(RingSeq(0x1234)).unwrap();
+        assert_eq!(file.load().unwrap(), RingSeq(0x1234));
+        let bytes = std::fs::read(dir.path().join("ringid_7")).unwrap();
+        assert_eq!(bytes, [0x34, 0x12, 0, 0, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn a_short_file_counts_as_none() {
+        let dir = tempfile::tempdir().unwrap();
+        std::fs::write(dir.path().join("ringid_1"), [1, 2, 3]).unwrap();
+        let file = RingIdFile::new(dir.path(), NodeId(1));
+        assert_eq!(file.load().unwrap(), RingSeq(0));
+    }
+
+    #[test]
+    fn only_one_daemon_holds_the_pid_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("pid");
+        let first = PidFile::create(&path).unwrap();
+        assert!(matches!(
+            PidFile::create(&path),
+            Err(PidFileError::AlreadyRunning)
+        ));
+        drop(first);
+        PidFile::create(&path).unwrap();
+    }
+}
