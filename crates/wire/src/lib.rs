@@ -7,6 +7,8 @@
 #![forbid(unsafe_code)]
 
 mod aligned;
+#[cfg(test)]
+mod captured;
 pub mod codec;
 pub mod exec;
 pub mod ids;
