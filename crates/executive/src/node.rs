@@ -201,7 +201,8 @@ impl Node {
         }
     }
 
-    /// Whether a request of `size` bytes may be taken from a client now.
+    /// Whether a request of `size` bytes may be taken from a client now. What is taken is never lost
+    /// (`docs/deviations.md`, D-09).
     pub fn admit(&mut self, conn: ConnId, request: i32, size: usize) -> Admit {
         let Some(client) = self.core.clients.get(conn) else {
             return Admit::Take;
@@ -335,6 +336,7 @@ impl Node {
         if let Some(errno) = refusal {
             return self.core.push(NodeOutput::LibRefuse(conn, errno));
         }
+        // Told at once, where C waits for the next change (D-10).
         let level = self.flow_control();
         self.core.clients.insert(conn, service, who, level);
         self.core.push(NodeOutput::LibAccept(conn));

@@ -1,7 +1,8 @@
 //! Application messages of any size up to 1 MiB over the ring's frames: packed, fragmented, put together again.
 //!
 //! Two lanes: while services synchronise after a membership change only the transitional lane is sent, and what
-//! arrives then is put together apart, so that a message half sent before the change goes on after it.
+//! arrives then is put together apart, so that a message half sent before the change goes on after it. Each lane is
+//! packed by itself (`docs/deviations.md`, D-14).
 
 mod assembly;
 mod pack;

@@ -51,7 +51,7 @@ impl Srp {
     }
 
     /// A commit token for exactly the membership that this node proposes, newer than anything it took part in,
-    /// and with this node's entry the next to be filled in.
+    /// and with this node's entry the next to be filled in (D-16).
     fn acceptable(&self, token: CommitToken) -> Option<Accepted> {
         let members = self.proposal.candidates();
         let my_turn = token.addr.get(token.memb_index as usize) == Some(&self.me);

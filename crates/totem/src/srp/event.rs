@@ -58,6 +58,6 @@ pub enum SrpEvent {
     LeaveReceived(NodeId),
     /// A frame that is no message.
     Malformed(DecodeError),
-    /// A frame in the byte order of a big-endian machine.
+    /// A frame in the byte order of a big-endian machine (`docs/deviations.md`, D-08).
     ForeignByteOrder,
 }

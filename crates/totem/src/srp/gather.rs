@@ -46,7 +46,7 @@ impl Srp {
         self.set_state(MembState::Gather, Some(reason));
     }
 
-    /// Sends a join, after a random delay where `send_join` asks for one: C sleeps, we set a timer.
+    /// Sends a join, after a random delay where `send_join` asks for one: C sleeps, we set a timer (D-11).
     fn join_send(&mut self, now: Instant) {
         let bound = u64::try_from(self.config.send_join.as_nanos()).unwrap_or(u64::MAX);
         if bound == 0 {
@@ -158,7 +158,8 @@ impl Srp {
         }
     }
 
-    /// In COMMIT and RECOVERY a join only adds to what is known; gathering starts again whatever it says.
+    /// In COMMIT and RECOVERY a join only adds to what is known; gathering starts again whatever it says
+    /// (D-12).
     fn join_merge_only(&mut self, header: &Header, join: &Join, order: RxOrder) {
         if self.discarded_in_flush(header, join, order) {
             return;

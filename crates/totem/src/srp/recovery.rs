@@ -28,7 +28,8 @@ pub(crate) struct Recovery {
 }
 
 /// When the new ring may be installed: counted in token visits, so that every member decides in the same
-/// rotation (corosync `totemsrp.c:message_handler_orf_token`, v3.1.7).
+/// rotation (corosync `totemsrp.c:message_handler_orf_token`, v3.1.7). A recovery that is aborted leaves nothing
+/// behind (`docs/deviations.md`, D-05).
 #[derive(Debug, Default)]
 struct RotationRules {
     flag: RetransFlag,
@@ -159,7 +160,7 @@ impl Srp {
     }
 
     /// A message of the ring being formed. What recovery sends is told from ordinary messages by its flag:
-    /// a member that installed the ring a moment earlier may already send the latter.
+    /// a member that installed the ring a moment earlier may already send the latter (D-07).
     pub(super) fn store_in_recovery(&mut self, seq: Seq, frame: &Bytes) {
         if let MembState::Recovery(recovery) = &mut self.state {
             match recovery.queue.store(seq, frame.clone()) {

@@ -93,7 +93,7 @@ impl Srp {
             return;
         }
         if Seq(token.seq).distance_from(self.queue().aru()) >= WINDOW {
-            // Flow control keeps every member within the window; C asserts it.
+            // Flow control keeps every member within the window; C asserts it (D-13).
             self.stats.rx_msg_dropped += 1;
             return;
         }
