@@ -144,6 +144,10 @@ impl Collector<'_> {
         let key = entry.key.text.as_str();
         let full = join(path, key);
         let spec = keys::find(&full);
+        if key.contains('.') && !works_dotted(&full, spec) && reads_dotted(&full) {
+            self.dotted(&entry.key);
+            return None;
+        }
         if spec.is_none() {
             self.unknown_key(&entry.key, path);
         }
@@ -186,11 +190,6 @@ impl Collector<'_> {
 
     fn unknown_key(&mut self, key: &Spanned, path: &str) {
         let name = &key.text;
-        if name.contains('.') && reads_dotted(path, name) {
-            let what = format!("Name \"{name}\" contains a dot");
-            let instead = "write every section with braces of its own";
-            return self.findings.error(key.at.clone(), what, instead);
-        }
         // One warning for an unknown section covers all that is in it.
         if path.is_empty() || keys::is_section(path) {
             let mut text = format!("unknown key {}", join(path, name));
@@ -201,6 +200,12 @@ impl Collector<'_> {
         }
     }
 
+    fn dotted(&mut self, name: &Spanned) {
+        let what = format!("Name \"{}\" contains a dot", name.text);
+        let instead = "write every section with braces of its own";
+        self.findings.error(name.at.clone(), what, instead);
+    }
+
     fn known_section(&mut self, section: &Section, path: &str) {
         let name = &section.name;
         if keys::is_section(path) || name.text.is_empty() {
@@ -208,8 +213,8 @@ impl Collector<'_> {
         }
         let parent = path.strip_suffix(name.text.as_str()).unwrap_or("");
         let parent = parent.strip_suffix('.').unwrap_or(parent);
-        if name.text.contains('.') && reads_dotted(parent, &name.text) {
-            return self.unknown_key(name, parent);
+        if name.text.contains('.') && reads_dotted(path) {
+            return self.dotted(name);
         }
         if parent.is_empty() || keys::is_section(parent) {
             let mut text = format!("unknown section {path}");
@@ -547,10 +552,23 @@ fn inherited_kind(path: &str, key: &str) -> Kind {
     }
 }
 
+/// Whether a dotted name that spells the path of a known key does what it says: texts are stored as they
+/// would be in their section.
+fn works_dotted(full: &str, spec: Option<&KeySpec>) -> bool {
+    let collected = [
+        "totem.interface.",
+        "nodelist.node.",
+        "logging.logg",
+        "uidgid.",
+    ];
+    let text =
+        spec.is_some_and(|spec| matches!(spec.kind, Kind::Text | Kind::Words(_) | Kind::Priority));
+    text && !collected.iter().any(|section| full.starts_with(section))
+}
+
 /// Whether a dotted name could be taken for a path that corosync reads: it would be stored as a string, and
 /// the setting would be lost without a word.
-fn reads_dotted(path: &str, name: &str) -> bool {
-    let full = join(path, name);
+fn reads_dotted(full: &str) -> bool {
     let top = full.split('.').next().unwrap_or("");
     let elsewhere =
         full.starts_with("quorum.device.") || full.starts_with("logging.logging_daemon.");

@@ -122,10 +122,10 @@ fn published(config: &Config, prefix: &str) -> Vec<String> {
 }
 
 fn knet(config: &Config) -> &KnetConfig {
-    match &config.transport {
-        TransportConfig::Knet(knet) => knet,
-        other => panic!("{other:?}"),
-    }
+    let TransportConfig::Knet(knet) = &config.transport else {
+        panic!("{:?}", config.transport)
+    };
+    knet
 }
 
 #[test]
