@@ -18,7 +18,7 @@ mod access;
 mod step;
 mod tracker;
 
-pub use access::{Access, Extent};
+pub use access::{ALWAYS_READ_ONLY, Access, Extent};
 pub use tracker::{Change, Notification, TrackEvent, TrackFlags, TrackerId};
 
 use access::ReadOnly;
@@ -396,9 +396,9 @@ impl Icmap {
         self.read_only.set(name, extent, access)
     }
 
-    /// Forbids what no client of the daemon may ever change; see [`access::ALWAYS_READ_ONLY`].
+    /// Forbids what no client of the daemon may ever change; see [`ALWAYS_READ_ONLY`].
     pub fn protect(&mut self) {
-        for (name, extent) in access::ALWAYS_READ_ONLY {
+        for (name, extent) in ALWAYS_READ_ONLY {
             // An earlier call may have forbidden it.
             let _ = self.read_only.set(name, *extent, Access::ReadOnly);
         }

@@ -60,7 +60,7 @@ impl ReadOnly {
 /// What clients of the daemon may never change: its own state, and configuration that is read once
 /// (corosync `main.c:set_icmap_ro_keys_flag`, `totemconfig.c:put_nodelist_members_to_config`, v3.1.7). The voting
 /// quorum provider adds its own keys.
-pub(super) const ALWAYS_READ_ONLY: &[(&str, Extent)] = &[
+pub const ALWAYS_READ_ONLY: &[(&str, Extent)] = &[
     ("internal_configuration.", Extent::Prefix),
     ("runtime.services.", Extent::Prefix),
     ("runtime.config.", Extent::Prefix),

@@ -7,7 +7,8 @@ use ferrosync_wire::{Key, Value};
 use proptest::prelude::*;
 
 use super::{
-    Access, Cursor, Extent, Icmap, Notification, TrackEvent, TrackFlags, TrackerId, access,
+    ALWAYS_READ_ONLY, Access, Cursor, Extent, Icmap, Notification, TrackEvent, TrackFlags,
+    TrackerId,
 };
 
 fn key(name: &str) -> Key {
@@ -315,7 +316,7 @@ fn access_is_by_key_and_by_prefix() {
     assert_eq!(icmap.check_writable("a.b"), Err(CsError::Access));
     assert_eq!(forbid(&mut icmap, Access::ReadWrite), Ok(()));
     assert_eq!(icmap.check_writable("a.b"), Ok(()));
-    assert_eq!(access::ALWAYS_READ_ONLY.len(), 24);
+    assert_eq!(ALWAYS_READ_ONLY.len(), 24);
 }
 
 #[test]
