@@ -540,3 +540,6 @@ pub const RING_SEQ_LIMIT: RingSeq = RingSeq(1 << 62);
 const QUEUE_BYTES: usize = 4 << 20;
 
 const _: () = assert!(Header::LEN == 13 && Kind::OrfToken as u8 == 0);
+
+#[cfg(test)]
+mod tests;
