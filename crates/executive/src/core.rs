@@ -9,6 +9,7 @@ use crate::clients::Clients;
 use crate::counters::ExecCounters;
 use crate::icmap::Icmap;
 use crate::output::{ExitReason, NodeOutput};
+use crate::sync::Sync;
 
 /// Everything of a node but its services and its transport.
 #[derive(Debug)]
@@ -16,6 +17,7 @@ pub struct Core {
     pub(crate) me: NodeId,
     pub(crate) now: Instant,
     pub(crate) pg: Pg,
+    pub(crate) sync: Sync,
     pub(crate) icmap: Icmap,
     pub(crate) clients: Clients,
     pub(crate) quorum: QuorumView,

@@ -45,20 +45,20 @@ impl Node {
 
     /// A change of membership (corosync `main.c:confchg_fn`, v3.1.7).
     pub(crate) fn on_confchg(&mut self, change: ConfChg) {
-        if let Some(service) = self.sync.aborts() {
+        if let Some(service) = self.core.sync.aborts() {
             self.with_service(service, |s, cx| s.sync_abort(cx));
         }
         match change.kind {
             ConfChgKind::Transitional => {
                 self.members_left(&change.left);
-                self.sync.announce(change.members);
+                self.core.sync.announce(change.members);
                 self.update_flow_control();
             }
             ConfChgKind::Regular => {
                 self.members_joined(&change.joined);
                 self.core.ring = change.ring;
                 self.core.members.clone_from(&change.members);
-                let (view, message) = self.sync.begin(change.members, change.ring);
+                let (view, message) = self.core.sync.begin(change.members, change.ring);
                 self.sync_send(&message);
                 for id in self.services.ids() {
                     self.with_service(id, |s, cx| s.sync_init(cx, &view));
@@ -72,7 +72,7 @@ impl Node {
         let Ok(message) = exec::sync::Message::decode(&mut Reader::new(body)) else {
             return;
         };
-        match self.sync.message(from, &message) {
+        match self.core.sync.message(from, &message) {
             Step::Nothing => {}
             Step::WantToken => self.core.pg.request_token_event(self.core.now),
             Step::Activate(service) => {
@@ -90,7 +90,7 @@ impl Node {
 
     /// The token has passed: the current service sends what its peers must know, then comes the barrier.
     pub(crate) fn on_token_passed(&mut self) {
-        let Some(service) = self.sync.token_passed() else {
+        let Some(service) = self.core.sync.token_passed() else {
             return;
         };
         let mut progress = SyncProgress::Done;
@@ -100,7 +100,7 @@ impl Node {
         match progress {
             SyncProgress::Again => self.core.pg.request_token_event(self.core.now),
             SyncProgress::Done => {
-                if let Some(barrier) = self.sync.barrier() {
+                if let Some(barrier) = self.core.sync.barrier() {
                     self.sync_send(&barrier);
                 }
             }
@@ -114,6 +114,9 @@ impl Node {
         self.log(Subsystem::Main, Priority::Notice, text.to_owned());
         self.core.pg.trans_ack(self.core.now);
         self.synced_once = crate::node::SyncedOnce::Yes;
+        for id in self.services.ids() {
+            self.with_service(id, |s, cx| s.synced(cx));
+        }
         self.update_flow_control();
         self.core.push(NodeOutput::Ready);
     }
@@ -175,7 +178,7 @@ impl Node {
     /// How far clients are held back now.
     pub(crate) fn flow_control(&self) -> FlowControl {
         let critical = self.core.level == ferrosync_totem::pg::QueueLevel::Critical;
-        if critical || self.sync.in_progress() {
+        if critical || self.core.sync.in_progress() {
             FlowControl::Busy
         } else {
             FlowControl::Off

@@ -16,7 +16,7 @@ use crate::counters::ExecCounters;
 use crate::icmap::Icmap;
 use crate::log::{self, Priority, Subsystem};
 use crate::output::{
-    Control, Credentials, ExitReason, LibInput, LibMessage, NodeInput, NodeOutput,
+    Control, Credentials, ExitReason, HostAnswer, LibInput, LibMessage, NodeInput, NodeOutput,
 };
 use crate::service::{Ctx, Needs, Service};
 use crate::services::Services;
@@ -33,7 +33,6 @@ use crate::transport::{ONLY_LINK, Transport};
 pub struct Node {
     pub(crate) core: Core,
     pub(crate) services: Services,
-    pub(crate) sync: Sync,
     pub(crate) synced_once: SyncedOnce,
     transport: Transport,
     gate: Gate,
@@ -98,6 +97,7 @@ impl Node {
             me,
             now,
             pg: Pg::new(srp),
+            sync: Sync::new(services.synchronised().map(u32::from).collect()),
             icmap: Icmap::new(),
             clients: Clients::default(),
             quorum: QuorumView {
@@ -117,11 +117,9 @@ impl Node {
         for (key, value) in boot.config.keys {
             core.set_own_key(key, value);
         }
-        let sync = Sync::new(services.synchronised().map(u32::from).collect());
         let mut node = Self {
             core,
             services,
-            sync,
             synced_once: SyncedOnce::No,
             transport,
             gate: Gate::Open,
@@ -145,6 +143,7 @@ impl Node {
             }
             NodeInput::LinksReady => self.core.pg.handle(now, Input::LinksReady),
             NodeInput::Lib(input) => self.handle_lib(input),
+            NodeInput::Answer(answer) => self.handle_answer(answer),
             NodeInput::Control(Control::Shutdown) => {
                 let internal = Internal::Shutdown(ExitReason::Shutdown);
                 self.core.internal.push_back(internal);
@@ -313,6 +312,24 @@ impl Node {
         }
     }
 
+    /// Only closed process groups ask the host for something that it answers.
+    fn handle_answer(&mut self, answer: HostAnswer<'_>) {
+        let conn = match &answer {
+            HostAnswer::ZeroCopyMapped { conn, .. }
+            | HostAnswer::ZeroCopyFreed { conn, .. }
+            | HostAnswer::ZeroCopyRead { conn, .. } => *conn,
+        };
+        let Some(service) = self.core.clients.get(conn).map(|c| c.service) else {
+            return;
+        };
+        self.with_service(service, |s, cx| match answer {
+            HostAnswer::ZeroCopyMapped { result, .. } => s.zero_copy_mapped(cx, conn, result),
+            HostAnswer::ZeroCopyFreed { result, .. } => s.zero_copy_freed(cx, conn, result),
+            HostAnswer::ZeroCopyRead { request, .. } => s.zero_copy_read(cx, conn, request),
+        });
+        self.settle();
+    }
+
     fn lib_closed(&mut self, conn: ConnId) {
         if let Some(client) = self.core.clients.remove(conn) {
             self.with_service(client.service, |s, cx| s.lib_disconnect(cx, conn));
@@ -425,7 +442,7 @@ impl Node {
     }
 
     fn has_room(&self, size: usize) -> bool {
-        !self.sync.in_progress() && self.core.pg.accepts(size + EXEC_OVERHEAD)
+        !self.core.sync.in_progress() && self.core.pg.accepts(size + EXEC_OVERHEAD)
     }
 
     /// Whether those who were refused should try again.
@@ -434,7 +451,7 @@ impl Node {
             return false;
         }
         self.core.level = self.core.pg.level(self.core.level);
-        let open = !self.sync.in_progress() && self.core.level < QueueLevel::Critical;
+        let open = !self.core.sync.in_progress() && self.core.level < QueueLevel::Critical;
         if open {
             self.gate = Gate::Open;
             self.update_flow_control();

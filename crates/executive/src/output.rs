@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 pub use ferrosync_totem::srp::RxOrder;
+use ferrosync_wire::ipc::CsError;
 use ferrosync_wire::{ConnId, LinkId, RingSeq, ServiceId};
 
 use crate::log::Record;
@@ -26,6 +27,8 @@ pub enum NodeInput<'a> {
     LinksReady,
     /// A client did something.
     Lib(LibInput<'a>),
+    /// The host did what a service asked of it.
+    Answer(HostAnswer<'a>),
     /// The operator or the system wants something.
     Control(Control),
 }
@@ -58,6 +61,33 @@ pub enum LibInput<'a> {
     Closed {
         /// Its connection.
         conn: ConnId,
+    },
+}
+
+/// What became of a [`HostRequest`]. Answers for a client that is gone meanwhile are ignored.
+#[derive(Debug)]
+pub enum HostAnswer<'a> {
+    /// Of [`HostRequest::ZeroCopyAlloc`].
+    ZeroCopyMapped {
+        /// The client.
+        conn: ConnId,
+        /// What the mapping is called from now on; the client reads it in the buffer.
+        result: Result<u64, CsError>,
+    },
+    /// Of [`HostRequest::ZeroCopyFree`].
+    ZeroCopyFreed {
+        /// The client.
+        conn: ConnId,
+        /// Whether there was such a mapping.
+        result: Result<(), CsError>,
+    },
+    /// Of [`HostRequest::ZeroCopyExecute`].
+    ZeroCopyRead {
+        /// The client.
+        conn: ConnId,
+        /// A copy of the request in the buffer: a header of 40 bytes, of which only the message's length at 32
+        /// counts, and at least that many bytes.
+        request: Result<&'a [u8], CsError>,
     },
 }
 
@@ -119,7 +149,8 @@ pub enum NodeOutput {
     Exit(ExitReason),
 }
 
-/// What a service needs the host for. Answers come back as inputs.
+/// What a service needs the host for. Answers come back as [`HostAnswer`]s. Buffers of a client that is gone are
+/// unmapped without being asked for.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum HostRequest {
     /// Map a client's zero-copy buffer.

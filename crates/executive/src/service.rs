@@ -6,6 +6,7 @@
 use bytes::Bytes;
 use ferrosync_totem::pg::Group;
 use ferrosync_totem::srp::{Guarantee, QueueFull};
+use ferrosync_wire::ipc::CsError;
 use ferrosync_wire::{ConnId, Encode, Instant, NodeId, RingId, ServiceId};
 
 use crate::core::{Core, Internal, QuorumView};
@@ -119,6 +120,10 @@ pub trait Service {
     /// The membership changed again before all had sent.
     fn sync_abort(&mut self, _cx: &mut Ctx<'_>) {}
 
+    /// All services are synchronised. What is sent from now on follows what was sent before the membership changed;
+    /// what was sent in between went ahead of it.
+    fn synced(&mut self, _cx: &mut Ctx<'_>) {}
+
     /// A timer set through [`Ctx::set_timer`] is due.
     fn timeout(&mut self, _cx: &mut Ctx<'_>, _timer: u32) {}
 
@@ -128,11 +133,26 @@ pub trait Service {
     /// The quorum provider published a decision.
     fn quorum_changed(&mut self, _cx: &mut Ctx<'_>) {}
 
-    /// The host mapped a zero-copy buffer, or could not.
-    fn zero_copy_mapped(&mut self, _cx: &mut Ctx<'_>, _conn: ConnId, _result: Result<u64, ()>) {}
+    /// The host mapped a zero-copy buffer and calls it by this number, or could not.
+    fn zero_copy_mapped(
+        &mut self,
+        _cx: &mut Ctx<'_>,
+        _conn: ConnId,
+        _result: Result<u64, CsError>,
+    ) {
+    }
 
-    /// The host read the message in a zero-copy buffer, or could not.
-    fn zero_copy_read(&mut self, _cx: &mut Ctx<'_>, _conn: ConnId, _message: Option<&[u8]>) {}
+    /// The host unmapped a zero-copy buffer, or knows none of that number.
+    fn zero_copy_freed(&mut self, _cx: &mut Ctx<'_>, _conn: ConnId, _result: Result<(), CsError>) {}
+
+    /// The host read the request in a zero-copy buffer, or could not.
+    fn zero_copy_read(
+        &mut self,
+        _cx: &mut Ctx<'_>,
+        _conn: ConnId,
+        _request: Result<&[u8], CsError>,
+    ) {
+    }
 }
 
 /// What a service may do.
@@ -169,6 +189,12 @@ impl<'a> Ctx<'a> {
     #[must_use]
     pub fn members(&self) -> &[NodeId] {
         &self.core.members
+    }
+
+    /// Whether services synchronise, or are about to: what is sent meanwhile goes ahead of what was sent before.
+    #[must_use]
+    pub const fn is_syncing(&self) -> bool {
+        self.core.sync.in_progress()
     }
 
     /// What the quorum provider published last.
