@@ -155,7 +155,8 @@ impl Lab {
     /// Runs a verb that must do what it says.
     pub(crate) fn ok(&self, arguments: &[&str]) -> String {
         let outcome = self.run(arguments);
-        assert_eq!(outcome.code, 0, "{arguments:?}: {outcome:?}");
+        let printed = || fs::read_to_string(self.home.printed()).unwrap_or_default();
+        assert_eq!(outcome.code, 0, "{arguments:?}: {outcome:?}\n{}", printed());
         outcome.text
     }
 

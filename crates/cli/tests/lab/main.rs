@@ -98,15 +98,9 @@ fn a_cut_network_has_sides_until_it_is_healed() {
     let Some(ground) = corosync_or_skip() else {
         return;
     };
-    // Multicast, which has to be cut as well.
     let lab = Lab::start(
         ground,
-        &[
-            "--nodes=5",
-            "--corosync=all",
-            "--transport=udp",
-            "--set=totem.token=1000",
-        ],
+        &["--nodes=5", "--corosync=all", "--set=totem.token=1000"],
     );
     lab.ok(&["wait", "--timeout=60s"]);
     lab.ok(&["partition", "1-3/4"]);
