@@ -74,6 +74,12 @@ impl Core {
         &self.clients
     }
 
+    /// What the quorum provider published last; quorate without one.
+    #[must_use]
+    pub const fn quorum(&self) -> &QuorumView {
+        &self.quorum
+    }
+
     pub(crate) fn push(&mut self, output: NodeOutput) {
         self.outputs.push_back(output);
     }
