@@ -212,15 +212,22 @@ impl Conn {
         }
     }
 
-    /// Reads the client's notification bytes, which carry nothing: the ring itself says how many requests wait.
+    /// Reads the client's notification bytes, which carry nothing: the ring itself says how many requests wait. All
+    /// of them, because the event loop speaks of them only once.
     pub(super) fn swallow_notifications(&mut self) {
         let mut bytes = [0; NOTIFICATIONS_PER_READ];
         let fd = self.stream.as_raw_fd();
-        match recv(fd, &mut bytes, MsgFlags::MSG_DONTWAIT) {
-            Ok(0) => self.hung_up(),
-            Ok(_) | Err(Errno::EAGAIN | Errno::EINTR) => {}
-            Err(_) => self.hung_up(),
+        for _ in 0..NOTIFICATION_READS {
+            match recv(fd, &mut bytes, MsgFlags::MSG_DONTWAIT) {
+                Ok(NOTIFICATIONS_PER_READ) => {}
+                Ok(1..) | Err(Errno::EAGAIN) => return,
+                Ok(0) | Err(_) => {
+                    self.hung_up();
+                    return;
+                }
+            }
         }
+        self.life = Life::Broken;
     }
 
     /// The client is gone. What it sent before that is bounded by what its ring holds now.
@@ -409,8 +416,10 @@ fn room_flags(watch: Watch) -> EpollFlags {
 const REQUESTS_PER_TURN: u32 = 50;
 /// Requests served for a client that is gone; more than its ring can hold of Corosync's smallest requests.
 const REQUESTS_AFTER_HANGUP: u32 = 65_536;
-/// A client's socket buffer holds fewer one-byte messages than this unless it enlarged it.
+/// A client's socket buffer holds fewer one-byte messages than this, unless it was enlarged.
 const NOTIFICATIONS_PER_READ: usize = 1024;
+/// However large its buffer, a client that sends one byte per request cannot have so many under way.
+const NOTIFICATION_READS: usize = 64;
 /// One send makes one unit in the client's receive queue, and the kernel tells us each time that a unit has been
 /// read: this many events later at most, we learn that the ring has room again.
 const NOTIFICATIONS_PER_SEND: u32 = 256;

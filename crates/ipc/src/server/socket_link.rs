@@ -1,8 +1,8 @@
 //! Two datagram sockets and a page of counters (libqb `ipc_socket.c`, v2.0.6).
 //!
 //! The server's sockets have abstract names, which everybody in the network namespace can send to; C believes
-//! whatever arrives. Here a request must come from the client's own address and user, and after the first one the
-//! socket is connected to the client, so that the kernel turns strangers away.
+//! whatever arrives. Here a request must come from the client's user, and after the first one the socket is
+//! connected to the client, so that the kernel turns everybody else away.
 
 use core::sync::atomic::{AtomicU32, Ordering};
 use std::io::{self, IoSliceMut};
@@ -180,15 +180,15 @@ impl SocketLink {
         let mut iov = [IoSliceMut::new(&mut self.inbox)];
         let fd = self.request.socket.as_raw_fd();
         let flags = MsgFlags::MSG_DONTWAIT;
-        let message = match recvmsg::<UnixAddr>(fd, &mut iov, Some(&mut space), flags) {
+        // Without the sender's address: nix 0.31 hands out uninitialised memory for a sender that has none.
+        let message = match recvmsg::<()>(fd, &mut iov, Some(&mut space), flags) {
             Ok(message) => message,
             Err(Errno::EAGAIN) => return Ok(Received::Nothing),
             // A connected socket says once that its peer is gone; the setup socket says it too.
             Err(_) => return Err(Broken),
         };
-        let is_client = message.address == Some(self.request.address)
-            && credentials::sender(&message).is_some_and(|sender| sender.uid == self.client.uid);
-        if !is_client {
+        let sender = credentials::sender(&message);
+        if sender.is_none_or(|sender| sender.uid != self.client.uid) {
             return Ok(Received::FromStranger);
         }
         if message.flags.contains(MsgFlags::MSG_TRUNC) || message.bytes < REQUEST_HEAD_LEN {
