@@ -41,6 +41,11 @@ impl Clients {
     pub(crate) fn dir(&self) -> &Path {
         &self.dir
     }
+
+    /// The program called `name`.
+    pub(crate) fn program(&self, name: &str) -> PathBuf {
+        self.dir.join(name)
+    }
 }
 
 /// What keeps the clients from being compiled on this machine, if anything.

@@ -4,6 +4,7 @@
 #![expect(clippy::print_stdout, reason = "a command-line tool speaks on stdout")]
 
 mod clients;
+mod interop;
 mod process;
 mod test;
 mod tidy;
@@ -29,6 +30,8 @@ enum Task {
     Ci(test::Args),
     /// Check the rules of STYLE.md that no compiler knows.
     Tidy,
+    /// Run cases against real corosync daemons and C clients.
+    Interop(interop::Args),
     /// Compile the C clients of interop/ into target/interop/.
     Clients,
 }
@@ -48,6 +51,7 @@ fn run(task: Task) -> anyhow::Result<()> {
     match task {
         Task::Test(args) | Task::Ci(args) => test::run(&workspace, &args),
         Task::Tidy => tidy::run(&workspace),
+        Task::Interop(args) => interop::run(&workspace, &args),
         Task::Clients => {
             let clients = clients::Clients::build(&workspace)?;
             println!("{}", clients.dir().display());

@@ -5,7 +5,7 @@ use std::process::Command;
 use super::{Report, packages, skipped};
 use crate::process::{self, cargo};
 use crate::workspace::Workspace;
-use crate::{clients, tidy};
+use crate::{clients, interop, tidy};
 
 /// One step: a failure is reported and the next step runs all the same.
 pub(super) struct Step {
@@ -17,7 +17,7 @@ pub(super) struct Step {
     pub(super) run: fn(&Workspace, &mut Report) -> anyhow::Result<()>,
 }
 
-pub(super) const STEPS: [Step; 11] = [
+pub(super) const STEPS: [Step; 12] = [
     Step {
         name: "packages",
         about: "Debian packages of the daemon and libraries we are compared with",
@@ -69,6 +69,11 @@ pub(super) const STEPS: [Step; 11] = [
         name: "clients",
         about: "the C clients of interop/ compile without a warning",
         run: compile_clients,
+    },
+    Step {
+        name: "interop",
+        about: "rings with real corosync nodes, real C clients on our daemon",
+        run: interop::step,
     },
     Step {
         name: "deny",

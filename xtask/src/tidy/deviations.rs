@@ -18,7 +18,7 @@ pub(super) fn check(tree: &Tree) -> Vec<Finding> {
                 }
             }
             Entry::Nameless => {
-                let message = "an entry starts with its id, as in `## D-07 Title`";
+                let message = "an entry starts with its id, as in `### D-07 Title`";
                 findings.push(Finding::new(LIST, line_number, message));
             }
             Entry::None => {}
@@ -47,9 +47,9 @@ enum Entry {
     None,
 }
 
-/// Entries are the second-level headings of the list.
+/// Entries are the third-level headings of the list, grouped under second-level ones.
 fn entry(line: &str) -> Entry {
-    let Some(title) = line.strip_prefix("## ") else {
+    let Some(title) = line.strip_prefix("### ") else {
         return Entry::None;
     };
     let first = title.split([' ', ':']).next().unwrap_or_default();
@@ -100,7 +100,7 @@ mod tests {
 
     #[test]
     fn entries_and_citations_that_match_are_fine() {
-        let list = "# Deviations\n\n## D-07 Stored first\n\nWhy.\n";
+        let list = "# Deviations\n\n## The ring\n\n### D-07 Stored first\n\nWhy.\n";
         assert_eq!(
             messages(list, "// Deviation D-07: stored first.\n"),
             [""; 0]
@@ -110,7 +110,7 @@ mod tests {
     #[test]
     fn an_entry_nobody_cites_is_found() {
         assert_eq!(
-            messages("## D-07 Stored first\n", ""),
+            messages("### D-07 Stored first\n", ""),
             ["no code cites D-07"]
         );
     }
@@ -123,8 +123,8 @@ mod tests {
 
     #[test]
     fn an_entry_without_id_and_an_id_used_twice_are_found() {
-        assert_eq!(messages("## Stored first\n", "").len(), 1);
-        let found = messages("## D-07 A\n## D-07 B\n", "// D-07\n");
+        assert_eq!(messages("### Stored first\n", "").len(), 1);
+        let found = messages("### D-07 A\n### D-07 B\n", "// D-07\n");
         assert_eq!(found, ["D-07 is taken"]);
     }
 }

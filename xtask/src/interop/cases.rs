@@ -1,0 +1,130 @@
+//! The table of interop cases.
+
+use super::lab::{DaemonVerb, Peers, Plan};
+use super::storm::{self, Step};
+use super::{Outcome, Setup, calls};
+
+/// One case.
+pub(super) struct Case {
+    /// What the command line calls it.
+    pub(super) name: &'static str,
+    /// One line for `--list`.
+    pub(super) about: &'static str,
+    /// Runs it.
+    pub(super) run: fn(&Setup) -> anyhow::Result<Outcome>,
+}
+
+pub(super) const CASES: [Case; 10] = [
+    Case {
+        name: "calls-cpg",
+        about: "every call of libcpg, answers of both daemons compared",
+        run: |setup| calls::run(setup, "cpg_calls", &[]),
+    },
+    Case {
+        name: "calls-cmap",
+        about: "every call of libcmap, answers of both daemons compared",
+        run: |setup| calls::run(setup, "cmap_calls", &[]),
+    },
+    Case {
+        name: "calls-quorum",
+        about: "every call of libquorum, answers of both daemons compared",
+        run: |setup| calls::run(setup, "quorum_calls", &[]),
+    },
+    Case {
+        name: "calls-votequorum",
+        about: "every call of libvotequorum, answers of both daemons compared",
+        run: |setup| calls::run(setup, "votequorum_calls", &[]),
+    },
+    Case {
+        name: "calls-cfg",
+        about: "every call of libcfg, answers of both daemons compared",
+        run: |setup| calls::run(setup, "cfg_calls", &["shutdown"]),
+    },
+    Case {
+        name: "storm-corosync",
+        about: "a storm on corosync alone: what we ask of our daemon holds for theirs",
+        run: |setup| {
+            storm::run(
+                setup,
+                "storm-corosync",
+                &three("udpu", Peers::All),
+                &TROUBLE,
+            )
+        },
+    },
+    Case {
+        name: "storm-ferrosync",
+        about: "a storm on our daemon alone",
+        run: |setup| {
+            storm::run(
+                setup,
+                "storm-ferrosync",
+                &three("udpu", Peers::None),
+                &TROUBLE,
+            )
+        },
+    },
+    Case {
+        name: "storm-one-of-ours",
+        about: "a storm on a ring with one node of ours",
+        run: |setup| {
+            let plan = three("udpu", Peers::These(&[2, 3]));
+            storm::run(setup, "storm-one-of-ours", &plan, &TROUBLE)
+        },
+    },
+    Case {
+        name: "storm-two-of-ours",
+        about: "a storm on a ring with two nodes of ours",
+        run: |setup| {
+            let plan = three("udpu", Peers::These(&[3]));
+            storm::run(setup, "storm-two-of-ours", &plan, &TROUBLE)
+        },
+    },
+    Case {
+        name: "storm-multicast",
+        about: "a storm on a mixed ring over multicast",
+        run: |setup| {
+            let plan = three("udp", Peers::These(&[1]));
+            storm::run(setup, "storm-multicast", &plan, &TROUBLE)
+        },
+    },
+];
+
+const fn three(transport: &'static str, corosync: Peers) -> Plan {
+    Plan {
+        nodes: 3,
+        corosync,
+        transport,
+        settings: &["totem.token=1000"],
+    }
+}
+
+const ALL: &[u8] = &[1, 2, 3];
+
+/// A node dies and comes back, the network is cut and healed, another leaves in order and comes back, one sleeps.
+const TROUBLE: [Step; 21] = [
+    Step::Traffic(ALL, CALM),
+    Step::Daemon(DaemonVerb::Kill, 2),
+    Step::Members(&[1, 3]),
+    Step::Traffic(&[1, 3], CALM),
+    Step::Daemon(DaemonVerb::Start, 2),
+    Step::Members(ALL),
+    Step::Traffic(ALL, CALM),
+    Step::Partition("1,2/3"),
+    Step::Members(&[1, 2]),
+    Step::Traffic(&[1, 2], CALM),
+    Step::Heal,
+    Step::Members(ALL),
+    Step::Traffic(ALL, CALM),
+    Step::Daemon(DaemonVerb::Shutdown, 3),
+    Step::Members(&[1, 2]),
+    Step::Daemon(DaemonVerb::Start, 3),
+    Step::Members(ALL),
+    Step::Daemon(DaemonVerb::Stop, 1),
+    Step::Members(&[2, 3]),
+    Step::Daemon(DaemonVerb::Cont, 1),
+    Step::Members(ALL),
+];
+
+/// Messages between two troubles.
+const CALM: u64 = 1000;

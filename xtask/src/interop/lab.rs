@@ -1,0 +1,223 @@
+//! A cluster for a test: `ferrosync lab`, driven as a user in a second terminal drives it.
+
+use std::fs::File;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use anyhow::{Context as _, bail};
+use serde_json::Value;
+
+use super::Setup;
+use crate::process;
+
+/// What a lab is made of.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Plan {
+    /// How many nodes, numbered from 1.
+    pub(crate) nodes: u8,
+    /// Which of them run the Corosync of this machine; the others run our daemon.
+    pub(crate) corosync: Peers,
+    /// `totem.transport`.
+    pub(crate) transport: &'static str,
+    /// Settings of corosync.conf, such as `totem.token=1000`.
+    pub(crate) settings: &'static [&'static str],
+}
+
+/// Which nodes run the Corosync of this machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Peers {
+    /// None: all are ours.
+    None,
+    /// All.
+    All,
+    /// These.
+    These(&'static [u8]),
+}
+
+/// A running lab; dropping it ends it.
+pub(crate) struct Lab {
+    program: PathBuf,
+    files: PathBuf,
+    name: String,
+    child: Child,
+}
+
+impl Lab {
+    /// Starts a lab and waits until all of its nodes are one quorate cluster.
+    pub(crate) fn start(setup: &Setup, name: &str, plan: &Plan) -> anyhow::Result<Self> {
+        let log_path = setup.dir.join(format!("{name}.lab.log"));
+        // Lab names are short; the process id keeps two test runs on one machine apart.
+        let name = format!(
+            "x{}-{}",
+            std::process::id(),
+            LABS.fetch_add(1, Ordering::Relaxed)
+        );
+        let log = File::create(&log_path).with_context(|| format!("{}", log_path.display()))?;
+        let files = setup.labs.path().to_owned();
+        let mut command = lab_command(&setup.program, &files);
+        command.args(["--plain", "--name", &name, "--transport", plan.transport]);
+        command.args(["--nodes", &plan.nodes.to_string()]);
+        match plan.corosync {
+            Peers::None => {}
+            Peers::All => drop(command.args(["--corosync", "all"])),
+            Peers::These(nodes) => drop(command.args(["--corosync", &list(nodes)])),
+        }
+        for setting in plan.settings {
+            command.args(["--set", setting]);
+        }
+        let child = command
+            .stdin(Stdio::null())
+            .stdout(log.try_clone()?)
+            .stderr(log)
+            .spawn()
+            .context("cannot start the lab")?;
+        let mut lab = Self {
+            program: setup.program.clone(),
+            files,
+            name,
+            child,
+        };
+        lab.come_up()
+            .with_context(|| format!("lab did not come up, see {}", log_path.display()))?;
+        Ok(lab)
+    }
+
+    /// A command inside a node.
+    pub(crate) fn command(&self, node: u8, program: &str) -> Command {
+        let mut command = self.verb("exec");
+        command.args([&node.to_string(), "--", program]);
+        command
+    }
+
+    /// Runs a command inside a node and returns what it prints.
+    pub(crate) fn output(&self, node: u8, argv: &[&str]) -> anyhow::Result<String> {
+        let (program, arguments) = argv.split_first().context("no command")?;
+        process::output(self.command(node, program).args(arguments))
+    }
+
+    /// Kills, starts, stops or continues the daemon of a node, or shuts it down, as the verb says.
+    pub(crate) fn daemon(&self, verb: DaemonVerb, node: u8) -> anyhow::Result<()> {
+        process::output(self.verb(verb.word()).arg(node.to_string())).map(drop)
+    }
+
+    /// Cuts the network into sides, such as `1,2/3`.
+    pub(crate) fn partition(&self, sides: &str) -> anyhow::Result<()> {
+        process::output(self.verb("partition").arg(sides)).map(drop)
+    }
+
+    /// Undoes every cut.
+    pub(crate) fn heal(&self) -> anyhow::Result<()> {
+        process::output(&mut self.verb("heal")).map(drop)
+    }
+
+    /// Waits until each of `members` sees exactly `members` and has quorum.
+    pub(crate) fn wait(&self, members: &[u8]) -> anyhow::Result<()> {
+        let timeout = format!("{}s", FORMED_WITHIN.as_secs());
+        let mut command = self.verb("wait");
+        command.args(["--members", &list(members), "--timeout", &timeout]);
+        process::output(&mut command).map(drop)
+    }
+
+    /// What the lab knows of a node; `Null` for a node it does not have.
+    pub(crate) fn status(&self, node: u8) -> anyhow::Result<Value> {
+        let text = process::output(self.verb("status").args(["--format", "json"]))?;
+        let status: Value = serde_json::from_str(&text).context("status of the lab")?;
+        let nodes = status["nodes"].as_array().context("status without nodes")?;
+        let found = nodes.iter().find(|entry| entry["number"] == node);
+        Ok(found.cloned().unwrap_or_default())
+    }
+
+    /// Group messages that the node's daemon has delivered since it started.
+    pub(crate) fn delivered(&self, node: u8) -> anyhow::Result<u64> {
+        Ok(self.status(node)?["delivered"].as_u64().unwrap_or(0))
+    }
+
+    fn verb(&self, verb: &str) -> Command {
+        let mut command = lab_command(&self.program, &self.files);
+        command.args([verb, "--name", &self.name]);
+        command
+    }
+
+    fn come_up(&mut self) -> anyhow::Result<()> {
+        let deadline = Instant::now() + FORMED_WITHIN;
+        loop {
+            let mut wait = self.verb("wait");
+            // The lab may not listen yet.
+            let Err(error) = process::output(wait.args(["--timeout", "5s"])) else {
+                return Ok(());
+            };
+            if let Some(status) = self.child.try_wait()? {
+                bail!("it ended with {status}");
+            }
+            if Instant::now() >= deadline {
+                return Err(error);
+            }
+            thread::sleep(POLL);
+        }
+    }
+}
+
+impl Drop for Lab {
+    fn drop(&mut self) {
+        if let Err(error) = process::output(&mut self.verb("down")) {
+            eprintln!("lab {}: {error:#}", self.name);
+        }
+        let deadline = Instant::now() + DOWN_WITHIN;
+        while matches!(self.child.try_wait(), Ok(None)) && Instant::now() < deadline {
+            thread::sleep(POLL);
+        }
+        // The nodes end with the lab, however it ends; both calls do nothing when it already has.
+        drop(self.child.kill());
+        drop(self.child.wait());
+    }
+}
+
+/// What can be done to a node's daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DaemonVerb {
+    /// SIGKILL.
+    Kill,
+    /// Start it again.
+    Start,
+    /// SIGSTOP.
+    Stop,
+    /// SIGCONT.
+    Cont,
+    /// SIGTERM.
+    Shutdown,
+}
+
+impl DaemonVerb {
+    fn word(self) -> &'static str {
+        match self {
+            Self::Kill => "kill",
+            Self::Start => "start",
+            Self::Stop => "stop",
+            Self::Cont => "cont",
+            Self::Shutdown => "shutdown",
+        }
+    }
+}
+
+/// `ferrosync lab`, with its files in `files`.
+fn lab_command(program: &Path, files: &Path) -> Command {
+    let mut command = Command::new(program);
+    command.arg("lab").env("XDG_RUNTIME_DIR", files);
+    command
+}
+
+fn list(nodes: &[u8]) -> String {
+    let words: Vec<String> = nodes.iter().map(u8::to_string).collect();
+    words.join(",")
+}
+
+/// Labs started by this process.
+static LABS: AtomicU32 = AtomicU32::new(0);
+
+/// Generous: two cores may be shared with a build.
+const FORMED_WITHIN: Duration = Duration::from_secs(90);
+const DOWN_WITHIN: Duration = Duration::from_secs(30);
+const POLL: Duration = Duration::from_millis(50);

@@ -1,0 +1,155 @@
+//! `cargo xtask interop`: our daemon among real corosync nodes and under real C clients.
+//!
+//! Every case starts labs of its own (`ferrosync lab`, each node in namespaces of its own) and leaves its logs, records
+//! and answers in `target/interop/`.
+
+mod calls;
+mod cases;
+pub(crate) mod lab;
+mod records;
+mod storm;
+
+use std::fs;
+use std::path::PathBuf;
+use std::process::Command;
+use std::time::Instant;
+
+use anyhow::{Context as _, bail};
+use tempfile::TempDir;
+
+use crate::clients::{self, Clients};
+use crate::process::{self, cargo};
+use crate::test::Report;
+use crate::workspace::Workspace;
+use cases::{CASES, Case};
+
+/// Options of `cargo xtask interop`.
+#[derive(clap::Args)]
+pub(crate) struct Args {
+    /// Run these cases alone.
+    #[arg(value_name = "CASE")]
+    only: Vec<String>,
+    /// Print the cases and stop.
+    #[arg(long)]
+    list: bool,
+}
+
+/// What every case needs.
+pub(crate) struct Setup {
+    /// The `ferrosync` program.
+    pub(crate) program: PathBuf,
+    /// The compiled C clients.
+    pub(crate) clients: Clients,
+    /// Where logs and records go.
+    pub(crate) dir: PathBuf,
+    /// Where the labs keep their files while they run: apart from those of anybody else on this machine.
+    pub(crate) labs: TempDir,
+}
+
+impl Setup {
+    /// Builds the program and the clients.
+    pub(crate) fn build(workspace: &Workspace) -> anyhow::Result<Self> {
+        process::run(cargo(&workspace.root).args(["build", "--release", "--package", PACKAGE]))?;
+        let clients = Clients::build(workspace)?;
+        let dir = clients.dir().join("runs");
+        fs::create_dir_all(&dir).with_context(|| format!("{}", dir.display()))?;
+        Ok(Self {
+            program: workspace.target.join("release").join(PACKAGE),
+            clients,
+            dir,
+            labs: tempfile::Builder::new().prefix("ferrosync-").tempdir()?,
+        })
+    }
+}
+
+/// How a case ended, when it did not fail.
+pub(crate) enum Outcome {
+    /// It passed; what it covered.
+    Passed(String),
+}
+
+/// Runs the chosen cases; any failure is an error.
+pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
+    if args.list {
+        for case in &CASES {
+            println!("{:20} {}", case.name, case.about);
+        }
+        return Ok(());
+    }
+    let known = |name: &String| CASES.iter().any(|case| case.name == name);
+    if let Some(name) = args.only.iter().find(|name| !known(name)) {
+        bail!("there is no case `{name}`; see --list");
+    }
+    if let Some(why) = missing() {
+        bail!("cannot run here: {why}");
+    }
+    let wanted =
+        |case: &&Case| args.only.is_empty() || args.only.iter().any(|name| name == case.name);
+    run_cases(workspace, CASES.iter().filter(wanted))
+}
+
+/// The step of a test run: all cases, or a note why none was run.
+pub(crate) fn step(workspace: &Workspace, report: &mut Report) -> anyhow::Result<()> {
+    match missing() {
+        Some(why) => {
+            for case in &CASES {
+                report.not_run(&format!("interop {}", case.name), &why);
+            }
+            Ok(())
+        }
+        None => run_cases(workspace, CASES.iter()),
+    }
+}
+
+fn run_cases<'a>(
+    workspace: &Workspace,
+    cases: impl Iterator<Item = &'a Case>,
+) -> anyhow::Result<()> {
+    let setup = Setup::build(workspace)?;
+    let mut failed = Vec::new();
+    for case in cases {
+        println!("interop {}: {}", case.name, case.about);
+        let start = Instant::now();
+        let outcome = (case.run)(&setup);
+        let took = start.elapsed().as_secs_f64();
+        match outcome {
+            Ok(Outcome::Passed(what)) => {
+                println!("interop {}: passed in {took:.1} s: {what}", case.name);
+            }
+            Err(error) => {
+                println!("interop {}: FAILED in {took:.1} s: {error:#}", case.name);
+                failed.push(case.name);
+            }
+        }
+    }
+    if !failed.is_empty() {
+        bail!("failed: {}", failed.join(", "));
+    }
+    Ok(())
+}
+
+/// What keeps every case from running on this machine, if anything.
+pub(crate) fn missing() -> Option<String> {
+    if process::find("corosync").is_none() {
+        return Some("corosync is not installed".into());
+    }
+    if let Some(what) = clients::missing() {
+        return Some(what);
+    }
+    let mut unshare = Command::new("unshare");
+    unshare.args([
+        "--user",
+        "--map-root-user",
+        "--net",
+        "--mount",
+        "--pid",
+        "--fork",
+        "true",
+    ]);
+    process::output(&mut unshare)
+        .err()
+        .map(|error| format!("no namespaces for tests: {error:#}"))
+}
+
+/// The package of the command-line tool, and its program.
+const PACKAGE: &str = "ferrosync";
