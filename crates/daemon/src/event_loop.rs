@@ -5,11 +5,12 @@ use ferrosync_executive::output::{Credentials, ExitReason, LibInput, NodeInput};
 use ferrosync_executive::pump::{self, StoreFailed};
 use ferrosync_executive::{Admit, Node};
 use ferrosync_ipc::{self as ipc, ServerEvent};
-use ferrosync_wire::{ConnId, Instant};
+use ferrosync_wire::Instant;
 use nix::errno::Errno;
 use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTimeout};
 use nix::sys::signalfd::SignalFd;
 
+use crate::answers;
 use crate::clock::Clock;
 use crate::host::OsHost;
 use crate::signals;
@@ -23,6 +24,8 @@ pub struct EventLoop {
     epoll: Epoll,
     signals: SignalFd,
     request: Vec<u8>,
+    /// A message from a client's zero-copy buffer.
+    buffer: Vec<u8>,
     happened: [EpollEvent; 8],
 }
 
@@ -55,6 +58,7 @@ impl EventLoop {
             epoll,
             signals,
             request: Vec::new(),
+            buffer: Vec::new(),
             happened: [EpollEvent::empty(); 8],
         })
     }
@@ -168,20 +172,25 @@ impl EventLoop {
     }
 
     fn client(&mut self, now: Instant, event: ServerEvent, request: &[u8]) -> Result<(), Broken> {
+        let program;
         let input = match event {
             ServerEvent::Connecting {
                 conn,
                 service,
                 credentials,
-            } => LibInput::Connect {
-                conn,
-                service,
-                who: Credentials {
-                    pid: credentials.pid,
-                    uid: credentials.uid,
-                    gid: credentials.gid,
-                },
-            },
+            } => {
+                program = program_of(credentials.pid);
+                LibInput::Connect {
+                    conn,
+                    service,
+                    who: Credentials {
+                        pid: credentials.pid,
+                        uid: credentials.uid,
+                        gid: credentials.gid,
+                    },
+                    program: &program,
+                }
+            }
             ServerEvent::Request { conn } => LibInput::Request {
                 conn,
                 message: request,
@@ -201,18 +210,32 @@ impl EventLoop {
     }
 
     fn drain(&mut self, now: Instant) -> Result<(), Broken> {
-        pump::drain(&mut self.node, now, &mut self.host).map_err(Broken::RingId)?;
-        while let Some(conn) = self.host.gone.pop() {
-            self.closed(now, conn)?;
+        self.pump(now)?;
+        loop {
+            if let Some(conn) = self.host.gone.pop() {
+                let input = NodeInput::Lib(LibInput::Closed { conn });
+                self.node.handle(now, input);
+            } else if let Some(request) = self.host.asked.pop_front() {
+                match answers::carry_out(&mut self.host, request, &mut self.buffer) {
+                    Some(answer) => self.node.handle(now, NodeInput::Answer(answer)),
+                    None => continue,
+                }
+            } else {
+                return Ok(());
+            }
+            self.pump(now)?;
         }
-        Ok(())
     }
 
-    fn closed(&mut self, now: Instant, conn: ConnId) -> Result<(), Broken> {
-        let input = NodeInput::Lib(LibInput::Closed { conn });
-        self.node.handle(now, input);
+    fn pump(&mut self, now: Instant) -> Result<(), Broken> {
         pump::drain(&mut self.node, now, &mut self.host).map_err(Broken::RingId)
     }
+}
+
+/// A process's name; empty when it is gone already.
+fn program_of(pid: u32) -> String {
+    std::fs::read_to_string(format!("/proc/{pid}/comm"))
+        .map_or_else(|_| String::new(), |name| name.trim_end().to_owned())
 }
 
 /// Timers that act before the network is looked at again.

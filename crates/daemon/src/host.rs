@@ -2,8 +2,6 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
-use std::os::unix::ffi::OsStrExt;
-use std::path::Path;
 
 use bytes::Bytes;
 use ferrosync_executive::log::{Priority, Record, Subsystem};
@@ -129,9 +127,4 @@ impl Host for OsHost {
     fn exit(&mut self, reason: ExitReason) {
         self.exit.get_or_insert(reason);
     }
-}
-
-/// A client's path as the server takes it.
-pub(crate) fn path(bytes: &[u8]) -> &Path {
-    Path::new(std::ffi::OsStr::from_bytes(bytes))
 }

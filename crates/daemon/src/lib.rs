@@ -5,6 +5,7 @@
 
 #![forbid(unsafe_code)]
 
+mod answers;
 pub mod args;
 pub mod clock;
 pub mod environment;

@@ -8,7 +8,10 @@ use crate::output::{Credentials, FlowControl, LibMessage};
 
 /// All connections.
 #[derive(Debug, Default)]
-pub struct Clients(BTreeMap<ConnId, Client>);
+pub struct Clients {
+    open: BTreeMap<ConnId, Client>,
+    closed: u64,
+}
 
 /// One connection.
 #[derive(Debug)]
@@ -19,9 +22,32 @@ pub struct Client {
     pub who: Credentials,
     /// How far it is held back.
     pub flow_control: FlowControl,
+    /// The program's name, as the kernel knows it.
+    pub program: String,
+    /// What was counted.
+    pub stats: ClientStats,
     /// Events that its ring buffer had no room for, oldest first.
     held: VecDeque<LibMessage>,
     held_bytes: usize,
+}
+
+/// Counters of one connection, published under `stats.ipcs.service<S>.<pid>.<conn>`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct ClientStats {
+    /// Requests taken.
+    pub requests: u64,
+    /// Requests that no service has.
+    pub invalid_requests: u64,
+    /// Answers.
+    pub responses: u64,
+    /// Events.
+    pub events: u64,
+    /// Events that found no room at first.
+    pub send_retries: u64,
+    /// Requests that were left to the client for a while.
+    pub recv_retries: u64,
+    /// Changes of the flow control level.
+    pub flow_control_changes: u64,
 }
 
 /// A client does not read what it asked for; its connection is to be closed.
@@ -38,41 +64,66 @@ impl Clients {
         conn: ConnId,
         service: ServiceId,
         who: Credentials,
+        program: &str,
         flow_control: FlowControl,
     ) {
         let client = Client {
             service,
             who,
+            program: program.to_owned(),
+            stats: ClientStats::default(),
             flow_control,
             held: VecDeque::new(),
             held_bytes: 0,
         };
-        self.0.insert(conn, client);
+        self.open.insert(conn, client);
     }
 
     /// A connection that is gone.
     pub(crate) fn remove(&mut self, conn: ConnId) -> Option<Client> {
-        self.0.remove(&conn)
+        let client = self.open.remove(&conn)?;
+        self.closed += 1;
+        Some(client)
+    }
+
+    /// How many connections have ended.
+    #[must_use]
+    pub const fn closed(&self) -> u64 {
+        self.closed
+    }
+
+    /// Counts something of a connection.
+    pub(crate) fn count(&mut self, conn: ConnId, what: impl FnOnce(&mut ClientStats)) {
+        if let Some(client) = self.open.get_mut(&conn) {
+            what(&mut client.stats);
+        }
+    }
+
+    /// Sets all counters to zero.
+    pub(crate) fn clear_stats(&mut self) {
+        for client in self.open.values_mut() {
+            client.stats = ClientStats::default();
+        }
     }
 
     /// A connection.
     #[must_use]
     pub fn get(&self, conn: ConnId) -> Option<&Client> {
-        self.0.get(&conn)
+        self.open.get(&conn)
     }
 
     pub(crate) fn iter_mut(&mut self) -> impl Iterator<Item = (ConnId, &mut Client)> {
-        self.0.iter_mut().map(|(conn, client)| (*conn, client))
+        self.open.iter_mut().map(|(conn, client)| (*conn, client))
     }
 
     /// All connections, oldest first.
     pub fn iter(&self) -> impl Iterator<Item = (ConnId, &Client)> {
-        self.0.iter().map(|(conn, client)| (*conn, client))
+        self.open.iter().map(|(conn, client)| (*conn, client))
     }
 
     /// Connections to one service, oldest first.
     pub fn of(&self, service: ServiceId) -> impl Iterator<Item = ConnId> + '_ {
-        self.0
+        self.open
             .iter()
             .filter(move |(_, c)| c.service == service)
             .map(|(conn, _)| *conn)
@@ -80,25 +131,26 @@ impl Clients {
 
     /// Whether events for this client must queue up behind others.
     pub(crate) fn is_holding(&self, conn: ConnId) -> bool {
-        self.0.get(&conn).is_some_and(|c| !c.held.is_empty())
+        self.open.get(&conn).is_some_and(|c| !c.held.is_empty())
     }
 
     /// Keeps an event until the client makes room.
     pub(crate) fn hold_back(&mut self, message: LibMessage) -> Result<(), TooSlow> {
-        let Some(client) = self.0.get_mut(&message.conn) else {
+        let Some(client) = self.open.get_mut(&message.conn) else {
             return Ok(());
         };
         if client.held_bytes + message.len() > Self::HELD_BYTES_MAX {
             return Err(TooSlow);
         }
         client.held_bytes += message.len();
+        client.stats.send_retries += 1;
         client.held.push_back(message);
         Ok(())
     }
 
     /// The oldest event held back for a client.
     pub(crate) fn next_held(&mut self, conn: ConnId) -> Option<LibMessage> {
-        let client = self.0.get_mut(&conn)?;
+        let client = self.open.get_mut(&conn)?;
         let message = client.held.pop_front()?;
         client.held_bytes -= message.len();
         Some(message)
@@ -106,9 +158,17 @@ impl Clients {
 
     /// Puts back an event that still found no room.
     pub(crate) fn put_back(&mut self, message: LibMessage) {
-        if let Some(client) = self.0.get_mut(&message.conn) {
+        if let Some(client) = self.open.get_mut(&message.conn) {
             client.held_bytes += message.len();
             client.held.push_front(message);
         }
+    }
+}
+
+impl Client {
+    /// Events that wait for the client to read.
+    #[must_use]
+    pub fn held_events(&self) -> usize {
+        self.held.len()
     }
 }

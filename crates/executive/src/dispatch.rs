@@ -141,6 +141,10 @@ impl Node {
         let id = client.service;
         let header = RequestHeader::decode(&mut Reader::new(message));
         let known = header.is_ok_and(|h| self.needs(id, h.id).is_some());
+        self.core.clients.count(conn, |s| {
+            s.requests += 1;
+            s.invalid_requests += u64::from(!known);
+        });
         if known {
             self.with_service(id, |s, cx| s.lib_request(cx, conn, message));
         } else {
@@ -167,6 +171,7 @@ impl Node {
             .filter(|(_, c)| c.flow_control != level)
             .map(|(conn, client)| {
                 client.flow_control = level;
+                client.stats.flow_control_changes += 1;
                 conn
             })
             .collect();

@@ -210,6 +210,7 @@ impl Node {
         match self.needs(client.service, request) {
             Some(Needs::Ring) if fits && !self.has_room(size) => {
                 self.gate = Gate::Refused;
+                self.core.clients.count(conn, |s| s.recv_retries += 1);
                 Admit::Later
             }
             Some(Needs::Ring | Needs::Nothing) | None => Admit::Take,
@@ -305,7 +306,12 @@ impl Node {
 
     fn handle_lib(&mut self, input: LibInput<'_>) {
         match input {
-            LibInput::Connect { conn, service, who } => self.lib_connect(conn, service, who),
+            LibInput::Connect {
+                conn,
+                service,
+                who,
+                program,
+            } => self.lib_connect(conn, service, who, program),
             LibInput::Request { conn, message } => self.lib_request(conn, message),
             LibInput::Writable { .. } => {}
             LibInput::Closed { conn } => self.lib_closed(conn),
@@ -338,7 +344,7 @@ impl Node {
     }
 
     /// Who may use a service (corosync `ipc_glue.c:cs_ipcs_connection_accept`, v3.1.7).
-    fn lib_connect(&mut self, conn: ConnId, service: ServiceId, who: Credentials) {
+    fn lib_connect(&mut self, conn: ConnId, service: ServiceId, who: Credentials, program: &str) {
         let refusal = if self.synced_once == SyncedOnce::No || self.stopping != Stopping::No {
             Some(EAGAIN)
         } else if self.services.get(service).is_none() {
@@ -355,7 +361,7 @@ impl Node {
         }
         // Told at once, where C waits for the next change (D-10).
         let level = self.flow_control();
-        self.core.clients.insert(conn, service, who, level);
+        self.core.clients.insert(conn, service, who, program, level);
         self.core.push(NodeOutput::LibAccept(conn));
         self.core.push(NodeOutput::LibFlowControl(conn, level));
         self.with_service(service, |s, cx| s.lib_connect(cx, conn));

@@ -44,6 +44,8 @@ pub enum LibInput<'a> {
         service: ServiceId,
         /// Who it is, by the kernel's account.
         who: Credentials,
+        /// The program's name, for people.
+        program: &'a str,
     },
     /// It sent a request that [`crate::Node::admit`] let through.
     Request {

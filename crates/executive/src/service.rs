@@ -258,7 +258,21 @@ impl<'a> Ctx<'a> {
         self.send(conn, LibKind::Event, Head::new(head), body);
     }
 
+    /// Sets the counters of the ring protocol to zero.
+    pub fn clear_ring_stats(&mut self) {
+        self.core.pg.srp_mut().clear_stats();
+    }
+
+    /// Sets the counters of all clients to zero.
+    pub fn clear_client_stats(&mut self) {
+        self.core.clients.clear_stats();
+    }
+
     fn send(&mut self, conn: ConnId, kind: LibKind, head: Head, body: Bytes) {
+        self.core.clients.count(conn, |s| match kind {
+            LibKind::Response => s.responses += 1,
+            LibKind::Event => s.events += 1,
+        });
         self.core.push(NodeOutput::LibSend(LibMessage {
             conn,
             kind,

@@ -53,7 +53,7 @@ impl TrackFlags {
         Self(self.0 | other.0)
     }
 
-    const fn has(self, bits: i32) -> bool {
+    pub(crate) const fn has(self, bits: i32) -> bool {
         self.0 & bits != 0
     }
 }

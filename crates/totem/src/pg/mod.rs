@@ -227,6 +227,12 @@ impl Pg {
         size <= Self::MESSAGE_MAX && frames <= self.srp.free_frames(self.lane)
     }
 
+    /// Frames that the open queue still takes.
+    #[must_use]
+    pub fn free_frames(&self) -> usize {
+        self.srp.free_frames(self.lane)
+    }
+
     /// How full the open queue is; `before` decides inside the gaps between levels.
     #[must_use]
     pub fn level(&self, before: QueueLevel) -> QueueLevel {

@@ -385,6 +385,14 @@ impl Srp {
         &self.stats
     }
 
+    /// Sets all counters to zero.
+    pub fn clear_stats(&mut self) {
+        self.stats = SrpStats {
+            continuous_gather: self.stats.continuous_gather,
+            ..SrpStats::default()
+        };
+    }
+
     /// When the last token of this node's ring was accepted; `None` before the first.
     #[must_use]
     pub const fn last_token_at(&self) -> Option<Instant> {
