@@ -16,6 +16,8 @@ pub mod pump;
 pub mod service;
 pub mod services;
 mod sync;
+#[cfg(test)]
+mod testing;
 pub mod transport;
 
 pub use node::{Admit, Boot, Node};
