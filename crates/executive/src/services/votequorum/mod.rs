@@ -343,3 +343,6 @@ static INFO: ServiceInfo = ServiceInfo {
 };
 
 const REQUESTS: &[Needs] = &[Needs::Nothing; 10];
+
+#[cfg(test)]
+mod tests;
