@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use ferrosync_executive::config::{Environment, Family, SourceFile, load};
+use ferrosync_wire::value::Value;
 
 /// The machine that [`in_namespace`] makes, too.
 struct Machine {
@@ -103,12 +104,18 @@ impl Case {
     }
 }
 
+impl Machine {
+    fn new() -> Self {
+        let addresses = ["127.0.0.1", "::1", "10.9.9.1", "10.8.8.1", "fd09::1"];
+        Self {
+            addresses: addresses.map(|text| text.parse().unwrap()).to_vec(),
+        }
+    }
+}
+
 #[test]
 fn every_file_gets_its_verdict() {
-    let addresses = ["127.0.0.1", "::1", "10.9.9.1", "fd09::1"];
-    let mut machine = Machine {
-        addresses: addresses.map(|text| text.parse().unwrap()).to_vec(),
-    };
+    let mut machine = Machine::new();
     let mut wrong = Vec::new();
     for case in Case::all() {
         let file = SourceFile {
@@ -129,13 +136,7 @@ fn every_file_gets_its_verdict() {
 
 #[test]
 fn corosync_agrees() {
-    if !Path::new(COROSYNC).exists() {
-        eprintln!("SKIPPED: {COROSYNC} is not installed");
-        return;
-    }
-    let probe = in_namespace("true", Path::new("/")).output();
-    if !probe.is_ok_and(|output| output.status.success()) {
-        eprintln!("SKIPPED: no network namespace to ask {COROSYNC} in");
+    if !corosync_can_run() {
         return;
     }
     let mut wrong = Vec::new();
@@ -160,17 +161,143 @@ fn corosync_agrees() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
+/// Files whose keys are compared with those of a running corosync; each gets or derives keys in another way.
+const PUBLISHED: [&str; 12] = [
+    "empty-key.conf",
+    "knet-two-links.conf",
+    "left-over-keys.conf",
+    "logging-all-keys.conf",
+    "member-sections-ignored.conf",
+    "quorum-device.conf",
+    "resources.conf",
+    "tuned-timers.conf",
+    "udp-broadcast.conf",
+    "udp-derived-group.conf",
+    "udpu-generated-ids.conf",
+    "uidgid.conf",
+];
+
+#[test]
+fn corosync_publishes_the_same_keys() {
+    if !corosync_can_run() {
+        return;
+    }
+    let mut wrong = Vec::new();
+    let mut compared = 0;
+    for case in Case::all() {
+        if !PUBLISHED.contains(&case.name()) {
+            continue;
+        }
+        compared += 1;
+        let output = in_namespace(DUMP, &case.path)
+            .output()
+            .expect("unshare was there before");
+        let theirs: Vec<String> = String::from_utf8_lossy(&output.stdout)
+            .lines()
+            .filter(|line| is_from_the_file(line))
+            .map(str::to_owned)
+            .collect();
+        let ours = our_keys(&case);
+        let only = |a: &[String], b: &[String]| -> Vec<String> {
+            a.iter().filter(|line| !b.contains(line)).cloned().collect()
+        };
+        if theirs != ours {
+            wrong.push(format!(
+                "{}: only corosync {:?}, only we {:?}",
+                case.name(),
+                only(&theirs, &ours),
+                only(&ours, &theirs)
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    assert_eq!(compared, PUBLISHED.len());
+}
+
+/// Starts a node with files of its own, prints its configuration map when it has one, and stops it.
+const DUMP: &str = r#"
+mount -t tmpfs none /run && mount -t tmpfs none /dev/shm && mount -t tmpfs none /var/lib/corosync || exit 1
+/usr/sbin/corosync -f -c "$0" > /dev/null 2>&1 &
+node=$!
+tries=0
+until corosync-cmapctl internal_configuration.service.7.name > /dev/null 2>&1; do
+    tries=$((tries + 1))
+    [ $tries -lt 300 ] || exit 1
+    sleep 0.1
+done
+corosync-cmapctl
+kill $node
+wait $node"#;
+
+/// Keys that services add when they run are not the configuration's.
+fn is_from_the_file(line: &str) -> bool {
+    let services = [
+        "internal_configuration.",
+        "resources.",
+        "runtime.blackbox.",
+        "runtime.force_gather",
+        "runtime.members.",
+        "runtime.services.",
+        "runtime.votequorum.",
+    ];
+    !services.iter().any(|prefix| line.starts_with(prefix))
+}
+
+/// Our keys as `corosync-cmapctl` prints them.
+fn our_keys(case: &Case) -> Vec<String> {
+    let file = SourceFile {
+        name: case.name(),
+        bytes: case.text.as_bytes(),
+    };
+    let config = load(file, &[], &mut Machine::new()).expect("a file that is accepted");
+    config
+        .keys
+        .iter()
+        .map(|(key, value)| match value {
+            Value::U8(number) => format!("{key} (u8) = {number}"),
+            Value::U16(number) => format!("{key} (u16) = {number}"),
+            Value::U32(number) => format!("{key} (u32) = {number}"),
+            Value::U64(number) => format!("{key} (u64) = {number}"),
+            Value::I32(number) => format!("{key} (i32) = {number}"),
+            Value::Str(text) => format!("{key} (str) = {text}"),
+            Value::I8(_)
+            | Value::I16(_)
+            | Value::I64(_)
+            | Value::F32(_)
+            | Value::F64(_)
+            | Value::Bin(_) => panic!("{key} has a type that no file gives"),
+        })
+        .filter(|line| is_from_the_file(line))
+        .collect()
+}
+
+/// Whether there is a corosync and a place to run it in; says so if not.
+fn corosync_can_run() -> bool {
+    if !Path::new(COROSYNC).exists() {
+        eprintln!("SKIPPED: {COROSYNC} is not installed");
+        return false;
+    }
+    let probe = in_namespace("true", Path::new("/")).output();
+    if !probe.is_ok_and(|output| output.status.success()) {
+        eprintln!("SKIPPED: no namespaces to run {COROSYNC} in");
+        return false;
+    }
+    true
+}
+
 const COROSYNC: &str = "/usr/sbin/corosync";
 
 /// A shell on a machine of its own name and addresses, without any network; `argument` is its `$0`.
 fn in_namespace(script: &str, argument: &Path) -> Command {
     let prepare = format!(
-        "ip link set lo up && ip addr add 10.9.9.1/32 dev lo && ip addr add fd09::1/128 dev lo nodad \
-         && hostname {NODE_NAME} && {script}"
+        "ip link set lo up && ip addr add 10.9.9.1/32 dev lo && ip addr add 10.8.8.1/32 dev lo \
+         && ip addr add fd09::1/128 dev lo nodad && hostname {NODE_NAME} && {script}"
     );
     let mut command = Command::new("unshare");
     command
-        .args(["--user", "--map-root-user", "--net", "--uts", "sh", "-c"])
+        .args(["--user", "--map-root-user", "--net", "--uts", "--mount"])
+        // Whatever the shell leaves behind ends with it.
+        .args(["--pid", "--fork", "--kill-child", "sh", "-c"])
         .arg(prepare)
         .arg(argument)
         .stdin(Stdio::null());

@@ -227,8 +227,7 @@ impl Builder<'_> {
             &mut self.resolver,
             &mut self.findings,
         );
-        let on_link0 = |node: &&RawNode| node.addresses.contains_key(&LinkId(0));
-        let volatile = Volatile::read(&self.keys, raw.iter().filter(on_link0).count());
+        let volatile = Volatile::read(&self.keys, nodelist::scaling_nodes(&raw, kind));
         volatile.check(&self.keys, &mut self.findings);
         interfaces.derive_timers(&mut self.keys, volatile.token);
         // With a node left out, positions would name other nodes.

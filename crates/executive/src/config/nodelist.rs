@@ -37,6 +37,23 @@ pub(crate) struct RawNode {
     pub(crate) name: Option<String>,
     /// Texts of `ringX_addr`.
     pub(crate) addresses: BTreeMap<LinkId, String>,
+    /// How many keys it has in the file.
+    pub(crate) keys: usize,
+}
+
+/// For how many nodes corosync scales the token timeout: those with an address on link 0.
+///
+/// With udp and udpu a node that has `ring0_addr` and nothing else counts twice: corosync stores the generated
+/// id while it walks the map, which makes it meet the address again. All nodes of a ring need the same
+/// timeout, so we count as it does (`totemconfig.c:put_nodelist_members_to_config`, v3.1.7).
+pub(crate) fn scaling_nodes(raw: &[RawNode], kind: TransportKind) -> usize {
+    raw.iter()
+        .filter(|node| node.addresses.contains_key(&LinkId(0)))
+        .map(|node| {
+            let met_again = kind != TransportKind::Knet && node.keys == 1;
+            1 + usize::from(met_again)
+        })
+        .sum()
 }
 
 /// The nodes as the file has them, by position. What is not an address of a link was refused before.
@@ -50,6 +67,7 @@ pub(crate) fn raw_nodes(keys: &KeyMap) -> Vec<RawNode> {
             continue;
         };
         let node = nodes.entry(position).or_default();
+        node.keys += 1;
         let Value::Str(text) = value else { continue };
         let text = text.to_string();
         if key == "name" {

@@ -135,6 +135,13 @@ impl Parser<'_> {
         if let Some((name, rest)) = line.split_once('{') {
             self.open_section(number, name, rest);
         } else if let Some((key, value)) = line.split_once(':') {
+            // corosync cuts in front of the value: with a blank behind the colon the colon stays, and it is
+            // stripped from every key but an empty one.
+            let key = if value.starts_with(BLANKS) {
+                &line[..=key.len()]
+            } else {
+                key
+            };
             self.entry(number, key, value);
         } else if line.contains('}') {
             self.close_section(number, line);
@@ -190,7 +197,8 @@ impl Parser<'_> {
             let what = "New key makes total cmap path too long";
             return self.findings.error(at, what, "use a shorter key");
         }
-        let value_at = self.at(number, before.len() + 2 + leading_blanks(after));
+        let colon = before.strip_suffix(':').unwrap_or(before).len();
+        let value_at = self.at(number, colon + 2 + leading_blanks(after));
         let item = Item::Entry(Entry {
             key: Spanned {
                 text: key.to_owned(),

@@ -64,7 +64,8 @@ fn the_first_colon_separates_and_values_may_be_empty() {
 fn names_lose_colons_and_braces_at_their_end() {
     assert_eq!(shape(&parsed("totem: {\n}\n")), "totem{}");
     assert_eq!(shape(&parsed(": {\n}\n")), ":{}");
-    assert_eq!(shape(&parsed(": v")), "=v;");
+    assert_eq!(shape(&parsed(":v")), "=v;");
+    assert_eq!(shape(&parsed(": v")), ":=v;");
 }
 
 #[test]
