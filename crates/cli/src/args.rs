@@ -246,6 +246,7 @@ pub(crate) struct MapArgs {
     pub(crate) gids: String,
 }
 
+/// The flags of `ferrosyncd`.
 #[derive(Debug, clap::Args)]
 pub(crate) struct DaemonArgs {
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]

@@ -18,7 +18,7 @@ fn main() -> ExitCode {
 }
 
 /// `ferrosyncd` inside this binary, for the nodes of the lab.
-fn daemon_main(_arguments: &[std::ffi::OsString]) -> ExitCode {
-    eprintln!("ferrosync: this build has no daemon yet; give the node to Corosync with --corosync");
-    ExitCode::FAILURE
+fn daemon_main(arguments: &[std::ffi::OsString]) -> ExitCode {
+    let name = std::ffi::OsString::from("ferrosyncd");
+    ferrosync_daemon::run(std::iter::once(name).chain(arguments.iter().cloned()))
 }

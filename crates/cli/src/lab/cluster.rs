@@ -29,6 +29,8 @@ pub(super) struct Node {
     pub(super) link: LinkState,
     /// What the daemon answered last; nothing while it does not answer.
     pub(super) seen: Option<Seen>,
+    /// Why the daemon did not answer last.
+    pub(super) silence: Option<String>,
     pub(super) rates: Rates,
     counted: Option<Counted>,
     init: Option<u32>,
@@ -130,6 +132,7 @@ impl Node {
             state: State::Booting,
             link: LinkState::Up,
             seen: None,
+            silence: None,
             rates: Rates::default(),
             counted: None,
             init: None,
@@ -181,15 +184,22 @@ impl Node {
                 if self.state == State::Running {
                     self.count(&seen, Instant::now());
                     self.seen = Some(seen);
+                    self.silence = None;
                 }
             }
-            Report::Unseen(_) => self.forget(),
+            Report::Unseen(why) => {
+                self.forget();
+                if self.state == State::Running {
+                    self.silence = Some(why);
+                }
+            }
         }
         Ok(None)
     }
 
     fn forget(&mut self) {
         self.seen = None;
+        self.silence = None;
         self.counted = None;
         self.rates = Rates::default();
     }
@@ -342,7 +352,9 @@ impl Cluster {
             let node = self.nodes.get(number.index());
             let node = node.with_context(|| self.no_such(number))?;
             let Some(seen) = &node.seen else {
-                bail!("node {number} does not answer");
+                let why = node.silence.as_deref();
+                let why = why.unwrap_or_else(|| node.state.word());
+                bail!("node {number} does not answer: {why}");
             };
             if seen.members != members {
                 bail!("node {number} sees {}", seen.members);

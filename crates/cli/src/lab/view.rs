@@ -141,6 +141,7 @@ pub(super) fn status_json(picture: &Picture<'_>) -> String {
             "state": node.state.word(),
             "ended": node.state.how_ended(),
             "link": word(&node.link),
+            "silence": node.silence,
             "members": seen.map(|seen| seen.members.iter().map(|node| node.get()).collect::<Vec<_>>()),
             "ring": seen.map(|seen| &seen.ring),
             "quorate": seen.map(|seen| seen.quorate),
@@ -217,7 +218,10 @@ fn row(node: &Node) -> [String; COLUMNS.len()] {
         known(seen.map(|seen| seen.groups.to_string())),
         known(seen.map(|_| node.rates.delivered.to_string())),
         known(seen.map(|_| node.rates.frames.to_string())),
-        known(seen.map(|seen| seen.members.to_string())),
+        known(seen.map_or_else(
+            || node.silence.as_ref().map(|why| format!("({why})")),
+            |seen| Some(seen.members.to_string()),
+        )),
     ]
 }
 
