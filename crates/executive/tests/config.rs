@@ -108,7 +108,9 @@ impl Machine {
     fn new() -> Self {
         let addresses = ["127.0.0.1", "::1", "10.9.9.1", "10.8.8.1", "fd09::1"];
         Self {
-            addresses: addresses.map(|text| text.parse().unwrap()).to_vec(),
+            addresses: addresses
+                .map(|text| text.parse().expect("an address"))
+                .to_vec(),
         }
     }
 }
