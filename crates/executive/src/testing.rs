@@ -119,6 +119,11 @@ impl Cluster {
         }
     }
 
+    /// Changes the configuration that a node reads at its next start.
+    pub(crate) fn configure(&mut self, id: u32, change: impl FnOnce(&mut Config)) {
+        change(&mut self.machine(id).config);
+    }
+
     /// Starts a node's process.
     pub(crate) fn boot(&mut self, id: u32) {
         let now = self.now;
@@ -360,7 +365,12 @@ impl Cluster {
         };
         let clients = &mut self.machine(node).outside.clients;
         clients.insert(conn, Mailbox::default());
-        let connect = LibInput::Connect { conn, service, who };
+        let connect = LibInput::Connect {
+            conn,
+            service,
+            who,
+            program: "test",
+        };
         self.input(node, NodeInput::Lib(connect));
         Client { node, conn }
     }
