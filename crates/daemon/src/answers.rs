@@ -1,0 +1,61 @@
+//! What only the machine can do for a service: mapping clients' buffers, opening log files anew.
+
+use std::ffi::OsStr;
+use std::os::unix::ffi::OsStrExt;
+use std::path::Path;
+
+use ferrosync_executive::output::{HostAnswer, HostRequest};
+use ferrosync_ipc::ZeroCopyError;
+use ferrosync_wire::ipc::CsError;
+
+use crate::host::OsHost;
+
+/// Carries out one wish; what came of it, if somebody waits. A message read from a buffer lies in `buffer`.
+pub(crate) fn carry_out<'b>(
+    host: &mut OsHost,
+    request: HostRequest,
+    buffer: &'b mut Vec<u8>,
+) -> Option<HostAnswer<'b>> {
+    match request {
+        HostRequest::ZeroCopyAlloc { conn, path, size } => {
+            let path = Path::new(OsStr::from_bytes(&path));
+            let result = host.ipc.zero_copy_alloc(conn, path, size);
+            Some(HostAnswer::ZeroCopyMapped {
+                conn,
+                result: result.map_err(|e| status(&e)),
+            })
+        }
+        HostRequest::ZeroCopyFree { conn, address, .. } => {
+            let result = host.ipc.zero_copy_free(conn, address);
+            Some(HostAnswer::ZeroCopyFreed {
+                conn,
+                result: result.map_err(|e| status(&e)),
+            })
+        }
+        HostRequest::ZeroCopyExecute { conn, address } => {
+            buffer.clear();
+            let result = host.ipc.zero_copy_read(conn, address, buffer);
+            let request = match result {
+                Ok(()) => Ok(&buffer[..]),
+                Err(e) => Err(status(&e)),
+            };
+            Some(HostAnswer::ZeroCopyRead { conn, request })
+        }
+        HostRequest::ReopenLogs { .. } => {
+            host.log.reopen();
+            None
+        }
+    }
+}
+
+/// What a client is told.
+fn status(error: &ZeroCopyError) -> CsError {
+    match error {
+        ZeroCopyError::Gone | ZeroCopyError::Io(_) => CsError::Library,
+        ZeroCopyError::TooMany => CsError::NoMemory,
+        ZeroCopyError::BadSize(_) | ZeroCopyError::BadPath | ZeroCopyError::BadAddress(_) => {
+            CsError::InvalidParam
+        }
+        ZeroCopyError::BadLength(_) => CsError::TooBig,
+    }
+}
