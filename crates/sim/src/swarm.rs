@@ -1,0 +1,136 @@
+//! One world from one seed: safety under faults first, then healing and liveness.
+
+use std::panic::{AssertUnwindSafe, catch_unwind};
+
+use ferrosync_wire::{Duration, Instant};
+
+use crate::cluster::{Cluster, Event, Trouble};
+use crate::options::Options;
+use crate::report::{Class, Failure, Report, Verbosity};
+use crate::sabotage::Sabotage;
+
+/// How a world ended.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Why it failed, if it did.
+    pub failure: Option<Failure>,
+    /// The lines it wrote.
+    pub lines: Vec<String>,
+    /// Events that it took.
+    pub steps: u64,
+    /// Virtual time from healing to convergence.
+    pub settled_in: Option<Duration>,
+}
+
+/// Runs the world of a seed to its end.
+#[must_use]
+pub fn run(seed: u64, verbosity: Verbosity, sabotage: Option<Sabotage>) -> Outcome {
+    run_options(Options::swarm(seed), verbosity, sabotage)
+}
+
+/// Runs a world to its end.
+#[must_use]
+pub fn run_options(options: Options, verbosity: Verbosity, sabotage: Option<Sabotage>) -> Outcome {
+    let mut cluster = Cluster::new(options, verbosity, sabotage);
+    let ran = catch_unwind(AssertUnwindSafe(|| live(&mut cluster, sabotage)));
+    let (failure, settled_in) = match ran {
+        Ok(Ok(settled_in)) => (None, Some(settled_in)),
+        Ok(Err(failure)) => (Some(failure), None),
+        Err(panic) => {
+            let text = panic
+                .downcast_ref::<String>()
+                .map(String::as_str)
+                .or_else(|| panic.downcast_ref::<&str>().copied())
+                .unwrap_or("a panic without words");
+            (Some(assertion(cluster.now, text)), None)
+        }
+    };
+    Outcome {
+        failure,
+        lines: Report::lines(cluster.report()).to_vec(),
+        steps: cluster.steps(),
+        settled_in,
+    }
+}
+
+/// Returns how long it took to settle.
+fn live(cluster: &mut Cluster, sabotage: Option<Sabotage>) -> Result<Duration, Failure> {
+    begin(cluster);
+    let trouble = cluster.options.trouble;
+    cluster.run_for(trouble)?;
+    cluster.heal_all();
+    if sabotage == Some(Sabotage::NeverHeal) {
+        cluster.network.cut(0, 1);
+    }
+    let healed = cluster.now;
+    let everybody: Vec<u32> = (1..=cluster.options.nodes).collect();
+    let within = settle_limit(&cluster.options);
+    cluster.settle(&everybody, within)?;
+    let settled_in = cluster.now.since(healed);
+    cluster.finish(within)?;
+    Ok(settled_in)
+}
+
+fn begin(cluster: &mut Cluster) {
+    let token = u64::try_from(cluster.options.token.as_nanos()).unwrap_or(0);
+    for i in 0..cluster.machines.len() {
+        let at = cluster.now + Duration::from_nanos(cluster.rng.below(token));
+        cluster.schedule(at, Event::Boot(i));
+    }
+    cluster.trouble = Trouble::On;
+    let first = cluster.now + cluster.options.token * 2;
+    if !cluster.options.faults.weights.is_empty() {
+        cluster.schedule(first, Event::NextFault);
+    }
+    cluster.schedule(first, Event::NextAction);
+}
+
+/// How long a healed world may take: many rounds of gathering, each bounded by consensus and token timeouts.
+fn settle_limit(options: &Options) -> Duration {
+    options.token * 30 + Duration::from_secs(5)
+}
+
+impl Cluster {
+    /// Lets the world go on until all of `core` are in one synchronised ring and every client has got what was
+    /// sent to it.
+    pub fn settle(&mut self, core: &[u32], within: Duration) -> Result<(), Failure> {
+        let end = self.now + within;
+        loop {
+            let missing = match self.converged(core) {
+                Ok(()) => match self.watch.checkers.all_delivered() {
+                    Ok(()) => return Ok(()),
+                    Err(missing) => missing,
+                },
+                Err(missing) => missing,
+            };
+            if self.now >= end {
+                return Err(self.fail(Class::Liveness, "convergence", &missing));
+            }
+            let step = (self.now + LOOK_INTERVAL).min(end);
+            self.run_until(step)?;
+        }
+    }
+
+    /// The last check of all: a last message of everybody, and then nothing is owed.
+    pub(crate) fn finish(&mut self, within: Duration) -> Result<(), Failure> {
+        let everybody: Vec<u32> = (1..=self.options.nodes).collect();
+        self.read_all();
+        self.settle(&everybody, within)?;
+        if let Err(violation) = self.watch.checkers.finish() {
+            return Err(self.fail(Class::Safety, violation.checker, &violation.text));
+        }
+        Ok(())
+    }
+}
+
+fn assertion(at: Instant, text: &str) -> Failure {
+    Failure {
+        class: Class::Assert,
+        checker: "panic",
+        at,
+        text: text.to_owned(),
+    }
+}
+
+/// How often a world is asked whether it has settled.
+const LOOK_INTERVAL: Duration = Duration::from_millis(10);
