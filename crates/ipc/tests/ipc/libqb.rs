@@ -1,6 +1,8 @@
 //! A C client linked with the system's libqb against our server: `tests/c/qb_client.c`.
 
 use std::io::{BufRead as _, BufReader, Write as _};
+use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
+use std::os::unix::process::CommandExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command as Process, ExitStatus, Stdio};
 use std::sync::OnceLock;
@@ -14,6 +16,7 @@ use nix::sys::eventfd::EventFd;
 use crate::support::{Command, PATIENCE, Seen, Service, TestServer, directories, serve, skipped};
 
 const KINDS: [Kind; 2] = [Kind::Shm, Kind::Socket];
+const NOBODY: u32 = 65534;
 
 /// A running client; killed when the test is over before it is.
 struct CClient {
@@ -23,15 +26,19 @@ struct CClient {
 
 impl CClient {
     fn start(scenario: &str, service: &str, numbers: &[u32]) -> Option<Self> {
-        let mut child = Process::new(program()?)
+        let child = Process::new(program()?)
             .args([scenario, service])
             .args(numbers.iter().map(u32::to_string))
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()
             .unwrap();
+        Some(Self::new(child))
+    }
+
+    fn new(mut child: Child) -> Self {
         let lines = BufReader::new(child.stdout.take().unwrap());
-        Some(Self { child, lines })
+        Self { child, lines }
     }
 
     /// Waits for the client to reach a place, where it then waits for [`CClient::go`].
@@ -264,6 +271,53 @@ fn many_clients_at_once() {
             client.assert_success();
         }
         server.wait_until("all are gone", |seen| seen.closed == 30);
+        server.wait_until_clean();
+    }
+}
+
+/// The daemon is root and the client is not: the files must be the client's, and nobody else's.
+#[test]
+fn a_client_of_another_user_gets_files_of_its_own() {
+    if !nix::unistd::geteuid().is_root() {
+        skipped("a client of another user, which only root can start");
+        return;
+    }
+    let Some(program) = program() else {
+        return;
+    };
+    for kind in KINDS {
+        let server = TestServer::start(kind, "c-user");
+        let open_to_all = || std::fs::Permissions::from_mode(0o755);
+        std::fs::set_permissions(server.shm.path(), open_to_all()).unwrap();
+        let bin = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(bin.path(), open_to_all()).unwrap();
+        let copy = bin.path().join("qb_client");
+        std::fs::copy(program, &copy).unwrap();
+        let child = Process::new(copy)
+            .args(["hold", &server.name, "1", "100"])
+            .uid(NOBODY)
+            .gid(NOBODY)
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut client = CClient::new(child);
+        client.meet("holding");
+        let seen = server.seen().credentials.unwrap();
+        assert_eq!((seen.uid, seen.gid), (NOBODY, NOBODY));
+        let [dir] = server.directories().try_into().unwrap();
+        let about = dir.metadata().unwrap();
+        let owner = (about.uid(), about.gid(), about.mode() & 0o7777);
+        assert_eq!(owner, (NOBODY, NOBODY, 0o770));
+        let files: Vec<_> = std::fs::read_dir(&dir).unwrap().collect();
+        assert_eq!(files.len(), if kind == Kind::Shm { 6 } else { 1 });
+        for file in files {
+            let about = file.unwrap().metadata().unwrap();
+            let owner = (about.uid(), about.gid(), about.mode() & 0o7777);
+            assert_eq!(owner, (NOBODY, NOBODY, 0o600));
+        }
+        client.go();
+        client.assert_success();
         server.wait_until_clean();
     }
 }

@@ -8,6 +8,7 @@ use std::collections::{BTreeMap, VecDeque};
 use std::io::Write as _;
 use std::os::fd::AsFd as _;
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
@@ -159,9 +160,12 @@ pub(crate) fn directories(shm: &Path) -> Vec<PathBuf> {
     entries.map(|entry| entry.unwrap().path()).collect()
 }
 
-/// Abstract names belong to the whole network namespace.
+/// Abstract names belong to the whole network namespace, and one that was used may be held for a moment by a child
+/// that another test is just starting.
 pub(crate) fn unique(name: &str) -> String {
-    format!("fs-test-{name}-{}", std::process::id())
+    static USED: AtomicU32 = AtomicU32::new(0);
+    let number = USED.fetch_add(1, Ordering::Relaxed);
+    format!("fs-test-{name}-{}-{number}", std::process::id())
 }
 
 pub(crate) fn serve(kind: Kind, shm: &Path, name: &str, limits: Limits) -> Server {
