@@ -262,7 +262,7 @@ impl Cluster {
     }
 
     /// Lets the next thing happen.
-    fn step(&mut self) {
+    pub(crate) fn step(&mut self) {
         let at = self.next_at().expect("running nodes have timers");
         self.now = at;
         if self.flying.front().is_some_and(|d| d.at <= at) {

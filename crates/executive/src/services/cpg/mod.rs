@@ -87,10 +87,6 @@ impl Service for Cpg {
         self.activate(cx);
     }
 
-    fn sync_abort(&mut self, _cx: &mut Ctx<'_>) {
-        self.membership.forget_lists();
-    }
-
     fn synced(&mut self, cx: &mut Ctx<'_>) {
         self.membership.end();
         self.send_departures(cx);
@@ -146,3 +142,6 @@ const REQUESTS: &[Needs] = &[
     Needs::Ring,    // 11: zero copy: execute
     Needs::Ring,    // 12: partial mcast
 ];
+
+#[cfg(test)]
+mod tests;

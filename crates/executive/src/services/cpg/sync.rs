@@ -85,14 +85,6 @@ impl Membership {
         });
     }
 
-    /// It changed again before all had sent.
-    pub(super) fn forget_lists(&mut self) {
-        if let Some(syncing) = &mut self.syncing {
-            syncing.lists.clear();
-            syncing.left.clear();
-        }
-    }
-
     /// All services are synchronised.
     pub(super) fn end(&mut self) {
         self.syncing = None;
