@@ -7,9 +7,9 @@ use std::os::unix::fs::FileExt as _;
 use std::os::unix::net::{SocketAddr, UnixDatagram, UnixStream};
 use std::path::{Path, PathBuf};
 
-use ferrosync_ipc::{Client, ClientError, Kind};
+use ferrosync_ipc::{Admit, Client, ClientError, Kind, Limits, RequestHead, ServerEvent};
 
-use crate::support::{PATIENCE, TestServer, header, id, skipped};
+use crate::support::{PATIENCE, TestServer, directories, header, id, serve, skipped, unique};
 
 /// A client that behaves, to see that the server still works.
 struct Neighbour(Client);
@@ -111,8 +111,7 @@ fn silent_connections_make_room_for_others() {
     Neighbour::new(&server).is_served();
     // The first ones had to go, the last ones are still welcome.
     let mut byte = [0];
-    let oldest = silent[0].read(&mut byte);
-    assert!(matches!(oldest, Ok(0) | Err(_)));
+    assert_eq!(silent[0].read(&mut byte).unwrap(), 0);
     let newest = silent.last_mut().unwrap();
     newest.write_all(&authenticate()).unwrap();
     let mut answer = vec![0; 12328];
@@ -261,6 +260,46 @@ fn requests_that_are_none_end_the_connection() {
             neighbour.is_served();
         }
     }
+}
+
+/// What the daemon decided on must be what it gets, however late the client changes its mind.
+#[test]
+fn a_request_that_changes_after_the_look_ends_the_connection() {
+    let shm = tempfile::tempdir_in("/dev/shm").unwrap();
+    let name = unique("hostile-late");
+    let mut server = serve(Kind::Shm, shm.path(), &name, Limits::default());
+    let sender = std::thread::spawn(move || {
+        let mut client = Client::connect(&name, PATIENCE).unwrap();
+        client.send(&[&header(id::ASYNC, 0)]).unwrap();
+        client
+    });
+    let mut buf = Vec::new();
+    let mut change = |_, head: RequestHead| {
+        assert_eq!((head.id, head.len), (id::ASYNC, 16));
+        let [dir] = directories(shm.path()).try_into().unwrap();
+        let requests = std::fs::read_dir(dir).unwrap().find_map(|entry| {
+            let path = entry.unwrap().path();
+            let name = path.file_name().unwrap().to_str().unwrap();
+            let wanted = name.starts_with("qb-request-") && name.ends_with("-data");
+            wanted.then(|| File::options().write(true).open(&path).unwrap())
+        });
+        // The id, behind the two words of the chunk's header.
+        let id = id::CLOSE.to_le_bytes();
+        requests.unwrap().write_all_at(&id, 8).unwrap();
+        Admit::Take
+    };
+    let give_up = std::time::Instant::now() + PATIENCE;
+    let outcome = loop {
+        assert!(std::time::Instant::now() < give_up);
+        server.poll().unwrap();
+        match server.next_event(&mut buf, &mut change) {
+            Some(ServerEvent::Connecting { conn, .. }) => server.accept(conn).unwrap(),
+            Some(event) => break event,
+            None => std::thread::yield_now(),
+        }
+    };
+    assert!(matches!(outcome, ServerEvent::Closed { .. }), "{outcome:?}");
+    drop(sender.join().unwrap());
 }
 
 #[test]

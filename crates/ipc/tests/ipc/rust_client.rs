@@ -1,5 +1,6 @@
 //! Our client against our server, both kinds: what the C client does too, and what it cannot do.
 
+use std::os::unix::fs::FileExt as _;
 use std::time::Duration;
 
 use crate::support::{Command, PATIENCE, TestServer, event, header, id};
@@ -214,6 +215,31 @@ fn the_end_from_the_servers_side_reaches_the_client() {
             );
         }
     }
+}
+
+/// C's client looks at nothing else before it writes into the ring.
+#[test]
+fn a_closed_ring_says_so_in_its_reference_count() {
+    let server = TestServer::start(Kind::Shm, "rust-count");
+    let _client = connect(&server);
+    let [dir] = server.directories().try_into().unwrap();
+    let headers: Vec<std::fs::File> = std::fs::read_dir(dir)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .filter(|path| path.to_str().unwrap().ends_with("-header"))
+        .map(|path| std::fs::File::open(path).unwrap())
+        .collect();
+    let counts = || -> Vec<u8> {
+        let mut count = [0; 4];
+        let read = |header: &std::fs::File| {
+            header.read_exact_at(&mut count, 8204).unwrap();
+            count[0]
+        };
+        headers.iter().map(read).collect()
+    };
+    assert_eq!(counts(), [2, 2, 2]);
+    server.tell(Command::CloseAll);
+    assert_eq!(counts(), [0, 0, 0]);
 }
 
 #[test]
