@@ -345,4 +345,6 @@ static INFO: ServiceInfo = ServiceInfo {
 const REQUESTS: &[Needs] = &[Needs::Nothing; 10];
 
 #[cfg(test)]
+mod tables;
+#[cfg(test)]
 mod tests;
