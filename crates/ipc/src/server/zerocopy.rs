@@ -38,7 +38,7 @@ struct Buffer {
 pub enum ZeroCopyError {
     /// There is no such connection, or its client is gone.
     Gone,
-    /// The client holds [`BUFFERS_MAX`] buffers already.
+    /// The client holds as many buffers as it may, 64.
     TooMany,
     /// The size is not one that a buffer can have.
     BadSize(u64),
