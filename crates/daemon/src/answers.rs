@@ -1,9 +1,11 @@
 //! What only the machine can do for a service: mapping clients' buffers, opening log files anew.
 
 use std::ffi::OsStr;
+use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use ferrosync_executive::log::Priority;
 use ferrosync_executive::output::{HostAnswer, HostRequest};
 use ferrosync_ipc::ZeroCopyError;
 use ferrosync_wire::ipc::CsError;
@@ -41,9 +43,23 @@ pub(crate) fn carry_out<'b>(
             };
             Some(HostAnswer::ZeroCopyRead { conn, request })
         }
-        HostRequest::ReopenLogs { .. } => {
-            host.log.reopen();
-            None
+        HostRequest::ReopenLogs { conn } => {
+            let result = host.log.reopen().map_err(|failed| {
+                let text = format!(
+                    "Unable to reopen log file {}: {}",
+                    failed.file, failed.error
+                );
+                host.say(Priority::Warning, text);
+                let kind = failed.error.kind();
+                if kind == io::ErrorKind::PermissionDenied {
+                    CsError::Access
+                } else if kind == io::ErrorKind::NotFound {
+                    CsError::NotExist
+                } else {
+                    CsError::Library
+                }
+            });
+            Some(HostAnswer::LogsReopened { conn, result })
         }
     }
 }

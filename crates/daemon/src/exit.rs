@@ -16,7 +16,7 @@ pub enum Exit {
     Config = 8,
     /// The services' sockets could not be opened.
     Services = 13,
-    /// Something that cannot be repaired: the network, another node's order to stop.
+    /// Something that cannot be repaired: the network, a configuration version that differs from the cluster's.
     Fatal = 15,
     /// The state directory cannot be entered.
     StateDir = 16,
@@ -26,6 +26,10 @@ pub enum Exit {
     AlreadyRunning = 18,
     /// The ring sequence number could not be stored or read.
     RingId = 21,
+    /// The load of the load generator is done.
+    Load = 99,
+    /// Another node's order to stop (`coroapi.h: COROSYNC_FATAL_ERROR_EXIT`, which is -1).
+    Killed = 255,
 }
 
 impl From<Exit> for ExitCode {

@@ -150,9 +150,12 @@ fn turn(event_loop: &mut EventLoop) -> Exit {
             Exit::Ok
         }
         Ok(ExitReason::Killed) => {
-            host.say(Priority::Error, "Killed by another node");
-            Exit::Fatal
+            // Who and why, the service said.
+            let text = "Corosync Cluster Engine exiting with status -1";
+            host.say(Priority::Error, text);
+            Exit::Killed
         }
+        Ok(ExitReason::LoadDone) => Exit::Load,
         Ok(ExitReason::ConfigVersion) => {
             host.say(Priority::Notice, "Corosync Cluster Engine exiting normally");
             Exit::Fatal

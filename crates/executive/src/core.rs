@@ -10,6 +10,7 @@ use crate::counters::ExecCounters;
 use crate::icmap::Icmap;
 use crate::output::{ExitReason, NodeOutput};
 use crate::sync::Sync;
+use crate::transport::Transport;
 
 /// Everything of a node but its services and its transport.
 #[derive(Debug)]
@@ -31,6 +32,7 @@ pub struct Core {
     pub(crate) exec_counters: ExecCounters,
     pub(crate) level: QueueLevel,
     pub(crate) scratch: Vec<u8>,
+    pub(crate) transport: Transport,
 }
 
 /// What a quorum provider decided.
@@ -66,6 +68,12 @@ impl Core {
     #[must_use]
     pub const fn pg(&self) -> &Pg {
         &self.pg
+    }
+
+    /// How frames travel.
+    #[must_use]
+    pub const fn transport(&self) -> &Transport {
+        &self.transport
     }
 
     /// The clients.

@@ -34,7 +34,6 @@ pub struct Node {
     pub(crate) core: Core,
     pub(crate) services: Services,
     pub(crate) synced_once: SyncedOnce,
-    transport: Transport,
     gate: Gate,
     stopping: Stopping,
 }
@@ -92,7 +91,6 @@ impl Node {
         let me = boot.config.me;
         let srp = Srp::new(me, boot.config.srp.clone(), boot.stored, boot.seed, now);
         let services = Services::new(&boot.config);
-        let transport = Transport::new(&boot.config);
         let mut core = Core {
             me,
             now,
@@ -113,6 +111,7 @@ impl Node {
             exec_counters: ExecCounters::default(),
             level: QueueLevel::Low,
             scratch: Vec::new(),
+            transport: Transport::new(&boot.config),
         };
         for (key, value) in boot.config.keys {
             core.set_own_key(key, value);
@@ -121,7 +120,6 @@ impl Node {
             core,
             services,
             synced_once: SyncedOnce::No,
-            transport,
             gate: Gate::Open,
             stopping: Stopping::No,
         };
@@ -136,7 +134,7 @@ impl Node {
             NodeInput::Datagram {
                 from, bytes, order, ..
             } => {
-                if self.transport.hears(from.ip()) {
+                if self.core.transport.hears(from.ip()) {
                     let frame = bytes;
                     self.core.pg.handle(now, Input::Packet { frame, order });
                 }
@@ -253,7 +251,7 @@ impl Node {
     /// How frames travel.
     #[must_use]
     pub const fn transport(&self) -> &Transport {
-        &self.transport
+        self.core.transport()
     }
 
     /// Services that clients can connect to: number and name of the socket.
@@ -283,7 +281,7 @@ impl Node {
             PgOutput::ConfChg(change) => self.on_confchg(change),
             PgOutput::Transmit(t) => {
                 let outputs = &mut self.core.outputs;
-                self.transport.route(t.to, |to| {
+                self.core.transport.route(t.to, |to| {
                     outputs.push_back(NodeOutput::Transmit {
                         link: ONLY_LINK,
                         to,
@@ -318,12 +316,12 @@ impl Node {
         }
     }
 
-    /// Only closed process groups ask the host for something that it answers.
     fn handle_answer(&mut self, answer: HostAnswer<'_>) {
         let conn = match &answer {
             HostAnswer::ZeroCopyMapped { conn, .. }
             | HostAnswer::ZeroCopyFreed { conn, .. }
-            | HostAnswer::ZeroCopyRead { conn, .. } => *conn,
+            | HostAnswer::ZeroCopyRead { conn, .. }
+            | HostAnswer::LogsReopened { conn, .. } => *conn,
         };
         let Some(service) = self.core.clients.get(conn).map(|c| c.service) else {
             return;
@@ -332,6 +330,7 @@ impl Node {
             HostAnswer::ZeroCopyMapped { result, .. } => s.zero_copy_mapped(cx, conn, result),
             HostAnswer::ZeroCopyFreed { result, .. } => s.zero_copy_freed(cx, conn, result),
             HostAnswer::ZeroCopyRead { request, .. } => s.zero_copy_read(cx, conn, request),
+            HostAnswer::LogsReopened { result, .. } => s.logs_reopened(cx, conn, result),
         });
         self.settle();
     }
@@ -492,7 +491,7 @@ impl Node {
 
     /// A node's addresses as corosync prints them: `r(0) ip(10.0.0.1) `, with the blank behind.
     fn member_text(&self, node: NodeId) -> String {
-        let address: Option<IpAddr> = self.transport.peers().address_of(node).map(|a| a.ip());
+        let address: Option<IpAddr> = self.core.transport.peers().address_of(node).map(|a| a.ip());
         address.map_or_else(String::new, |ip| format!("r(0) ip({ip}) "))
     }
 }

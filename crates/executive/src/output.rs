@@ -91,6 +91,13 @@ pub enum HostAnswer<'a> {
         /// counts, and at least that many bytes.
         request: Result<&'a [u8], CsError>,
     },
+    /// Of [`HostRequest::ReopenLogs`].
+    LogsReopened {
+        /// The client.
+        conn: ConnId,
+        /// Whether all could be opened; those that could not are written to as before.
+        result: Result<(), CsError>,
+    },
 }
 
 /// A client process, as the kernel vouches for it.
@@ -206,6 +213,8 @@ pub enum ExitReason {
     Killed,
     /// Its `totem.config_version` differs from the cluster's.
     ConfigVersion,
+    /// The load that was asked for is done, after which no node is to go on.
+    LoadDone,
 }
 
 /// A message for one client.

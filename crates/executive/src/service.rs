@@ -153,6 +153,9 @@ pub trait Service {
         _request: Result<&[u8], CsError>,
     ) {
     }
+
+    /// The host opened the log files anew, or some could not be opened.
+    fn logs_reopened(&mut self, _cx: &mut Ctx<'_>, _conn: ConnId, _result: Result<(), CsError>) {}
 }
 
 /// What a service may do.

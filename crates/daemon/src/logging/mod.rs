@@ -20,6 +20,15 @@ pub struct Log {
     files: BTreeMap<String, File>,
 }
 
+/// A log file that cannot be opened.
+#[derive(Debug)]
+pub struct NotOpened {
+    /// Its name.
+    pub file: String,
+    /// Why not.
+    pub error: std::io::Error,
+}
+
 impl Log {
     /// Opens what the configuration names. A file that cannot be opened is reported on the other targets.
     #[must_use]
@@ -34,14 +43,25 @@ impl Log {
             host,
             files: BTreeMap::new(),
         };
-        log.open_files();
+        if let Err(failed) = log.open_files() {
+            let NotOpened { file, error } = failed;
+            let line = format!("Can't open logfile '{file}' for reason: {error}\n");
+            let _lost = std::io::stderr().lock().write_all(line.as_bytes());
+        }
         log
     }
 
     /// Opens the log files anew, after they were rotated away.
-    pub fn reopen(&mut self) {
-        self.files.clear();
-        self.open_files();
+    ///
+    /// # Errors
+    /// A file that cannot be opened, the first of them; such files are written to as before.
+    pub fn reopen(&mut self) -> Result<(), NotOpened> {
+        let old = std::mem::take(&mut self.files);
+        let result = self.open_files();
+        for (name, file) in old {
+            self.files.entry(name).or_insert(file);
+        }
+        result
     }
 
     /// Writes a line wherever its subsystem's configuration says.
@@ -95,7 +115,9 @@ impl Log {
         }
     }
 
-    fn open_files(&mut self) {
+    /// Opens what is not open; goes on behind a failure.
+    fn open_files(&mut self) -> Result<(), NotOpened> {
+        let mut result = Ok(());
         let loggers = std::iter::once(&self.config.default).chain(self.config.subsystems.values());
         let names: Vec<String> = loggers.filter_map(logfile).collect();
         for name in names {
@@ -107,12 +129,13 @@ impl Log {
                 Ok(file) => {
                     self.files.insert(name, file);
                 }
-                Err(e) => {
-                    let line = format!("Can't open logfile '{name}' for reason: {e}\n");
-                    let _lost = std::io::stderr().lock().write_all(line.as_bytes());
+                Err(error) if result.is_ok() => {
+                    result = Err(NotOpened { file: name, error });
                 }
+                Err(_) => {}
             }
         }
+        result
     }
 }
 

@@ -373,6 +373,14 @@ impl Srp {
         &self.members
     }
 
+    /// Nodes that take part as far as this one knows: the members, or while it gathers, everybody it heard of and
+    /// the members it lost (`my_proc_list`).
+    #[must_use]
+    #[doc(alias = "my_proc_list")]
+    pub const fn known(&self) -> &NodeSet {
+        &self.proposal.proc
+    }
+
     /// The parameters in force.
     #[must_use]
     pub const fn config(&self) -> &SrpConfig {
