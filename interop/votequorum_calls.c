@@ -140,6 +140,18 @@ static void votes(votequorum_handle_t handle)
 	wait_for_votes(handle, error == CS_OK ? 1 : 2);
 }
 
+/* A new name of the device travels round the ring too. */
+static void wait_for_device(votequorum_handle_t handle, const char *name)
+{
+	struct votequorum_info info = {.node_votes = 0};
+	double end = seconds() + DEADLINE_SECONDS;
+
+	while (votequorum_getinfo(handle, 0, &info) == CS_OK && strcmp(info.qdevice_name, name) != 0 &&
+	       seconds() < end)
+		usleep(10000);
+	show(handle, 0);
+}
+
 static void quorum_device(votequorum_handle_t handle)
 {
 	char too_long[VOTEQUORUM_QDEVICE_MAX_NAME_LEN + 2];
@@ -166,6 +178,7 @@ static void quorum_device(votequorum_handle_t handle)
 	answer(votequorum_qdevice_update(handle, "other", "third"), "votequorum_qdevice_update wrong name");
 	ASK(error, votequorum_qdevice_update(handle, "device", "renamed"));
 	answer(error, "votequorum_qdevice_update");
+	wait_for_device(handle, "renamed");
 	answer(votequorum_qdevice_unregister(handle, "other"), "votequorum_qdevice_unregister wrong name");
 	ASK(error, votequorum_qdevice_unregister(handle, "renamed"));
 	answer(error, "votequorum_qdevice_unregister renamed");

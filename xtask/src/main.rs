@@ -3,6 +3,7 @@
 #![forbid(unsafe_code)]
 #![expect(clippy::print_stdout, reason = "a command-line tool speaks on stdout")]
 
+mod bench;
 mod clients;
 mod interop;
 mod process;
@@ -34,6 +35,15 @@ enum Task {
     Interop(interop::Args),
     /// Compile the C clients of interop/ into target/interop/.
     Clients,
+    /// Run the deterministic cluster: `sim --help` tells its arguments.
+    #[command(disable_help_flag = true)]
+    Sim {
+        /// Passed on to `ferrosync-sim`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        arguments: Vec<String>,
+    },
+    /// Measure our daemon and corosync side by side.
+    Bench(bench::Args),
 }
 
 fn main() -> ExitCode {
@@ -57,5 +67,7 @@ fn run(task: Task) -> anyhow::Result<()> {
             println!("{}", clients.dir().display());
             Ok(())
         }
+        Task::Sim { arguments } => process::run(&mut test::sim(&workspace, &arguments)),
+        Task::Bench(args) => bench::run(&workspace, &args),
     }
 }

@@ -5,7 +5,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context as _;
-use cargo_metadata::{DependencyKind, MetadataCommand, TargetKind};
+use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// The workspace on disk, as cargo describes it.
 pub(crate) struct Workspace {
@@ -28,8 +28,6 @@ pub(crate) struct Package {
     pub(crate) dependencies: Vec<Dependency>,
     /// Root source files of its targets, relative to the workspace root.
     pub(crate) roots: Vec<String>,
-    /// Names of its programs.
-    pub(crate) programs: Vec<String>,
 }
 
 /// One line of a `[dependencies]` table.
@@ -72,11 +70,6 @@ impl Workspace {
         })
     }
 
-    /// The member called `name`.
-    pub(crate) fn package(&self, name: &str) -> Option<&Package> {
-        self.packages.iter().find(|package| package.name == name)
-    }
-
     /// Every text file of the work tree by its path relative to the root; build output and git's own files are left out.
     pub(crate) fn text_files(&self) -> anyhow::Result<BTreeMap<String, String>> {
         let mut files = BTreeMap::new();
@@ -106,7 +99,6 @@ impl Package {
             .manifest_path
             .parent()
             .expect("a manifest path ends in Cargo.toml");
-        let is_program = |target: &&cargo_metadata::Target| target.kind.contains(&TargetKind::Bin);
         Self {
             name: package.name.to_string(),
             dir: relative(dir.as_std_path(), root),
@@ -127,12 +119,6 @@ impl Package {
                 .targets
                 .iter()
                 .map(|target| relative(target.src_path.as_std_path(), root))
-                .collect(),
-            programs: package
-                .targets
-                .iter()
-                .filter(is_program)
-                .map(|target| target.name.clone())
                 .collect(),
         }
     }

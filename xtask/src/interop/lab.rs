@@ -123,8 +123,7 @@ impl Lab {
 
     /// What the lab knows of a node; `Null` for a node it does not have.
     pub(crate) fn status(&self, node: u8) -> anyhow::Result<Value> {
-        let text = process::output(self.verb("status").args(["--format", "json"]))?;
-        let status: Value = serde_json::from_str(&text).context("status of the lab")?;
+        let status = self.full_status()?;
         let nodes = status["nodes"].as_array().context("status without nodes")?;
         let found = nodes.iter().find(|entry| entry["number"] == node);
         Ok(found.cloned().unwrap_or_default())
@@ -152,11 +151,29 @@ impl Lab {
             if let Some(status) = self.child.try_wait()? {
                 bail!("it ended with {status}");
             }
+            if let Some(how) = self.first_end() {
+                bail!("a daemon ended: {how}");
+            }
             if Instant::now() >= deadline {
                 return Err(error);
             }
             thread::sleep(POLL);
         }
+    }
+
+    /// How the first daemon that has ended did so, if one has and the lab answers.
+    fn first_end(&self) -> Option<String> {
+        let status = self.full_status().ok()?;
+        let nodes = status["nodes"].as_array()?;
+        nodes.iter().find_map(|node| {
+            let how = node["ended"].as_str()?;
+            Some(format!("node {}, {how}", node["number"]))
+        })
+    }
+
+    fn full_status(&self) -> anyhow::Result<Value> {
+        let text = process::output(self.verb("status").args(["--format", "json"]))?;
+        serde_json::from_str(&text).context("status of the lab")
     }
 }
 

@@ -12,6 +12,7 @@ use std::time::{Duration, Instant};
 use anyhow::bail;
 
 use crate::workspace::Workspace;
+pub(crate) use steps::sim;
 use steps::{STEPS, Step};
 
 /// Options of `cargo xtask test`.
