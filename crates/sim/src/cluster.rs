@@ -460,7 +460,12 @@ impl Cluster {
                     gid: 0,
                 };
                 let service = ServiceId::CPG;
-                let connect = LibInput::Connect { conn, service, who };
+                let connect = LibInput::Connect {
+                    conn,
+                    service,
+                    who,
+                    program: "workload",
+                };
                 node.handle(now, NodeInput::Lib(connect));
             }
             Act::Submit(conn) => return self.submit(i, conn),
@@ -693,6 +698,27 @@ impl Cluster {
 }
 
 impl Machine {
+    /// How its node sees the world, in one line.
+    pub(crate) fn describe(&self) -> String {
+        let me = self.surroundings.me;
+        let Some(node) = &self.node else {
+            return format!("{me} off");
+        };
+        let pg = node.core().pg();
+        format!(
+            "{me} {:?} ring {} members {:?} ready {:?} free {}/{} {:?} {:?}",
+            pg.srp().state(),
+            pg.srp().ring_id(),
+            pg.srp().members().as_slice(),
+            self.surroundings.ready,
+            pg.srp().free_frames(ferrosync_totem::srp::Lane::Regular),
+            pg.srp()
+                .free_frames(ferrosync_totem::srp::Lane::Transitional),
+            pg.stats(),
+            pg.srp().stats(),
+        )
+    }
+
     /// When this machine has something to do.
     fn next_wake(&self) -> Option<Instant> {
         let node = self.node.as_ref()?;
@@ -785,4 +811,4 @@ const TURN_COST: Duration = Duration::from_micros(4);
 const TURN_JITTER_NANOS: u64 = 6_000;
 
 /// A world with more events than this does not come to rest.
-const STEPS_MAX: u64 = 20_000_000;
+const STEPS_MAX: u64 = 3_000_000;

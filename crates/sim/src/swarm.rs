@@ -72,6 +72,8 @@ fn live(cluster: &mut Cluster, sabotage: Option<Sabotage>) -> Result<Duration, F
 }
 
 fn begin(cluster: &mut Cluster) {
+    let options = cluster.options.clone();
+    cluster.note(format!("{options:?}"));
     let token = u64::try_from(cluster.options.token.as_nanos()).unwrap_or(0);
     for i in 0..cluster.machines.len() {
         let at = cluster.now + Duration::from_nanos(cluster.rng.below(token));
@@ -104,10 +106,19 @@ impl Cluster {
                 Err(missing) => missing,
             };
             if self.now >= end {
+                self.note_states();
                 return Err(self.fail(Class::Liveness, "convergence", &missing));
             }
             let step = (self.now + LOOK_INTERVAL).min(end);
             self.run_until(step)?;
+        }
+    }
+
+    /// Writes down how each node sees the world, for the reader of a failure.
+    fn note_states(&mut self) {
+        let states: Vec<String> = self.machines.iter().map(|m| m.describe()).collect();
+        for state in states {
+            self.note(state);
         }
     }
 

@@ -47,18 +47,17 @@ impl Checker for Membership {
 }
 
 impl Membership {
-    /// Nothing of a ring may leave before its number is durable. Merge detection and joins name rings, too, but
-    /// only such as were stored when they were formed.
+    /// No token of a ring may leave before the ring's number is durable: from then on others may install it.
     pub(super) fn sent(&self, place: Place, frame: &[u8]) -> Result<(), Violation> {
         let Some(kind) = crate::cluster::kind(frame) else {
             return violation("sends what is no frame".to_owned());
         };
         let seq = match kind {
-            Kind::Mcast | Kind::TokenHoldCancel | Kind::Join => return Ok(()),
-            Kind::OrfToken | Kind::CommitToken | Kind::MergeDetect => match Message::parse(frame) {
+            // Before its first ring a node names one that never existed when it announces itself.
+            Kind::Mcast | Kind::TokenHoldCancel | Kind::Join | Kind::MergeDetect => return Ok(()),
+            Kind::OrfToken | Kind::CommitToken => match Message::parse(frame) {
                 Ok((_, Message::OrfToken(token))) => token.ring.seq,
                 Ok((_, Message::CommitToken(token))) => token.ring.seq,
-                Ok((_, Message::MergeDetect(m))) => m.ring.seq,
                 Ok(_) | Err(_) => return violation("sends what is no message".to_owned()),
             },
         };

@@ -306,7 +306,10 @@ impl Pg {
     fn on_confchg(&mut self, change: &ConfChg) {
         match change.kind {
             ConfChgKind::Transitional => {
+                // Here and not where the ring was installed: a message in front of this change may have completed
+                // the synchronisation of the old ring, which must not open the regular lane of the new one.
                 self.lane = Lane::Transitional;
+                self.srp.trans_begin();
                 self.assemblies.forget(&change.left);
             }
             ConfChgKind::Regular => self.assemblies.use_lane(Lane::Transitional),

@@ -207,6 +207,7 @@ impl Srp {
         if known || self.proposal.failed.contains(sender) {
             return Merged::Nothing;
         }
+        let before = (self.proposal.proc.len(), self.proposal.failed.len());
         self.proposal.proc.merge(&proc);
         if failed.contains(self.me) {
             // Who fails us is failed by us: the two sides form rings of their own.
@@ -214,8 +215,14 @@ impl Srp {
         } else if self.members.contains(sender) {
             self.proposal.failed.merge(&failed);
         }
-        // The list of a stranger is not believed: it knows less about this ring than its members do.
-        Merged::New
+        // The list of a stranger is not believed: it knows less about this ring than its members do. C starts to
+        // gather again even so, and two strangers who differ answer each other at the speed of the network, their
+        // consensus timers never running out (`docs/deviations.md`, D-20).
+        if before == (self.proposal.proc.len(), self.proposal.failed.len()) {
+            Merged::Nothing
+        } else {
+            Merged::New
+        }
     }
 
     /// Creates the commit token when all agree and it is this node's turn to.

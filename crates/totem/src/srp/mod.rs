@@ -303,6 +303,11 @@ impl Srp {
         self.hold_cancel(now);
     }
 
+    /// The layer above has come to a membership change: only messages of its synchronisation are sent.
+    pub const fn trans_begin(&mut self) {
+        self.lane = Lane::Transitional;
+    }
+
     /// The synchronisation after the last membership change is complete: application messages flow again.
     pub const fn trans_ack(&mut self) {
         self.lane = Lane::Regular;
