@@ -185,10 +185,10 @@ mod tests {
         assert_eq!(full, Err(CsError::NoMemory));
         assert_eq!(iterations.end(3), Ok(()));
         assert_eq!(iterations.end(3), Err(CsError::Library));
-        assert!(iterations.start(&groups, &IterScope::All).is_ok());
-        iterations.items = Iterations::ITEMS_MAX - 1;
-        iterations.end(4).unwrap();
+        iterations.items = Iterations::ITEMS_MAX - 4;
         let full = iterations.start(&groups, &IterScope::All);
-        assert_eq!(full, Ok(66), "the freed items made room");
+        assert_eq!(full, Err(CsError::NoMemory), "five items are one too many");
+        assert_eq!(iterations.end(4), Ok(()));
+        assert!(iterations.start(&groups, &IterScope::All).is_ok());
     }
 }

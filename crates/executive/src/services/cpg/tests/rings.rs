@@ -1,7 +1,12 @@
 //! Groups across nodes that come and go.
 
+use ferrosync_wire::exec::Source;
+use ferrosync_wire::exec::cpg::{Mcast, Message};
+use ferrosync_wire::{Encode, NodeId};
+
 use super::*;
 use crate::log::Priority;
+use crate::output::{Control, NodeInput};
 
 #[test]
 fn members_on_several_nodes_see_the_same_order() {
@@ -244,4 +249,45 @@ fn requests_wait_while_services_synchronise() {
     assert_eq!(status(&cluster.answer(joining).unwrap()), (0, Ok(())));
     let expected = ["ring [1]", "g 1:10 kept", "g [1:10 1:11] +[1:11 join]"];
     assert_eq!(events(&mut cluster, client), expected);
+}
+
+#[test]
+fn a_node_that_stops_in_order_takes_its_processes_along() {
+    let mut cluster = Cluster::start(&[1, 2]);
+    let witness = joined(&mut cluster, 1, "g", 10);
+    let stopping = joined(&mut cluster, 2, "g", 20);
+    forget(&mut cluster, &[witness]);
+    cluster.input(2, NodeInput::Control(Control::Shutdown));
+    assert!(cluster.is_closed(stopping));
+    cluster.close(stopping);
+    cluster.crash(2);
+    cluster.settle();
+    let expected = ["g [1:10] -[2:20 nodedown]", "ring [1]"];
+    assert_eq!(events(&mut cluster, witness), expected);
+}
+
+#[test]
+fn a_message_from_a_node_without_a_member_is_dropped_with_a_word() {
+    let mut cluster = Cluster::start(&[1]);
+    let client = joined(&mut cluster, 1, "g", 10);
+    forget(&mut cluster, &[client]);
+    let mcast = Mcast {
+        group: group("g"),
+        pid: 20,
+        source: Source {
+            nodeid: NodeId(2),
+            conn: 1,
+        },
+        data: b"x",
+    };
+    let bytes = Message::Mcast(mcast).to_vec().into();
+    let node = cluster.node_mut(1);
+    node.with_service(ServiceId::CPG, |s, cx| {
+        s.exec_deliver(cx, NodeId(2), &bytes);
+        s.exec_deliver(cx, NodeId(2), &bytes);
+    });
+    cluster.drain(1);
+    assert_eq!(events(&mut cluster, client), [""; 0]);
+    let expected = "Unknown node -> we will not deliver message";
+    assert_eq!(cluster.log(1, Priority::Warning), [expected]);
 }
