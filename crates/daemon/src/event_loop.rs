@@ -29,6 +29,20 @@ pub struct EventLoop {
     happened: [EpollEvent; 8],
 }
 
+/// What there is to do, as bits.
+#[derive(Clone, Copy, Debug)]
+struct Ready(u8);
+
+impl Ready {
+    const SIGNALS: Self = Self(1);
+    const NETWORK: Self = Self(2);
+    const CLIENTS: Self = Self(4);
+
+    const fn has(self, source: Self) -> bool {
+        self.0 & source.0 != 0
+    }
+}
+
 /// Why the loop cannot go on.
 #[derive(Debug)]
 pub enum Broken {
@@ -45,11 +59,11 @@ impl EventLoop {
     /// The kernel refuses an epoll descriptor.
     pub fn new(node: Node, host: OsHost, clock: Clock, signals: SignalFd) -> nix::Result<Self> {
         let epoll = Epoll::new(EpollCreateFlags::EPOLL_CLOEXEC)?;
-        let readable = || EpollEvent::new(EpollFlags::EPOLLIN, 0);
-        epoll.add(&signals, readable())?;
-        epoll.add(host.ipc.as_fd(), readable())?;
+        let readable = |source: Ready| EpollEvent::new(EpollFlags::EPOLLIN, u64::from(source.0));
+        epoll.add(&signals, readable(Ready::SIGNALS))?;
+        epoll.add(host.ipc.as_fd(), readable(Ready::CLIENTS))?;
         for fd in host.sockets.fds() {
-            epoll.add(fd, readable())?;
+            epoll.add(fd, readable(Ready::NETWORK))?;
         }
         Ok(Self {
             node,
@@ -74,12 +88,20 @@ impl EventLoop {
             if let Some(reason) = self.host.exit {
                 return Ok(reason);
             }
-            self.wait()?;
+            let ready = self.wait()?;
             let now = self.clock.now();
             self.timers(now)?;
-            self.control(now)?;
-            self.network(now)?;
-            self.clients(now)?;
+            if ready.has(Ready::SIGNALS) {
+                self.control(now)?;
+            }
+            if ready.has(Ready::NETWORK) {
+                self.network(now)?;
+            }
+            // The token must not wait behind clients.
+            self.host.flush_network();
+            if ready.has(Ready::CLIENTS) {
+                self.clients(now)?;
+            }
         }
     }
 
@@ -88,12 +110,21 @@ impl EventLoop {
         &mut self.host
     }
 
-    fn wait(&mut self) -> Result<(), Broken> {
+    fn wait(&mut self) -> Result<Ready, Broken> {
         let timeout = self.timeout();
-        match self.epoll.wait(&mut self.happened, timeout) {
-            Ok(_) | Err(Errno::EINTR) => Ok(()),
-            Err(e) => Err(Broken::Poll(e)),
+        let count = match self.epoll.wait(&mut self.happened, timeout) {
+            Ok(count) => count,
+            Err(Errno::EINTR) => 0,
+            Err(e) => return Err(Broken::Poll(e)),
+        };
+        let mut ready = Ready(0);
+        for event in &self.happened[..count] {
+            ready.0 |= u8::try_from(event.data()).unwrap_or(0);
         }
+        if self.host.ipc.wants_retry() {
+            ready.0 |= Ready::CLIENTS.0;
+        }
+        Ok(ready)
     }
 
     /// Whole milliseconds, rounded up: waking early would only mean waking twice.

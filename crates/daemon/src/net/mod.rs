@@ -34,6 +34,8 @@ pub struct Sockets {
     /// A token that waits while multicasts are read.
     token: Option<(SocketAddr, Bytes)>,
     waiting: Datagrams,
+    /// A token that leaves behind everything else.
+    last: Option<(SocketAddr, Bytes)>,
 }
 
 impl Sockets {
@@ -65,6 +67,7 @@ impl Sockets {
             multicast_sender,
             token: None,
             waiting: Datagrams::default(),
+            last: None,
         })
     }
 
@@ -80,6 +83,8 @@ impl Sockets {
         if let Some((from, bytes)) = self.waiting.next() {
             return Some(datagram(from, bytes, self.order()));
         }
+        // What was made of the last datagrams leaves before more are read.
+        self.flush();
         if self.multicast.is_none() {
             self.waiting.fill(&mut self.unicast);
             let (from, bytes) = self.waiting.next()?;
@@ -92,7 +97,7 @@ impl Sockets {
     fn receive_split(&mut self) -> Option<NodeInput<'static>> {
         if self.token.is_none() {
             let mut one = Datagrams::default();
-            one.fill_one(&mut self.unicast);
+            one.fill(&mut self.unicast);
             self.token = one.next();
         }
         if let Some(multicast) = &mut self.multicast {
@@ -107,7 +112,6 @@ impl Sockets {
 
     /// Multicasts that wait together with a token were sent before it.
     fn order(&self) -> RxOrder {
-        let is_token = |bytes: &Bytes| bytes.get(3) == Some(&(Kind::OrfToken as u8));
         match &self.token {
             Some((_, bytes)) if is_token(bytes) => RxOrder::AheadOfToken,
             Some(_) | None => RxOrder::Arrival,
@@ -119,16 +123,21 @@ impl Sockets {
         let is_group = to.ip().is_multicast() || is_broadcast(to);
         match &mut self.multicast_sender {
             Some(sender) if is_group => sender.push(to, bytes),
+            Some(_) | None if is_token(&bytes) => self.last = Some((to, bytes)),
             Some(_) | None => self.sender.push(to, bytes),
         }
     }
 
-    /// Sends everything that was queued, multicasts first: they were queued before the token.
+    /// Sends everything that was queued; the token last, when all members have the messages that it counts.
     pub fn flush(&mut self) {
         if let Some(sender) = &mut self.multicast_sender {
             sender.flush();
         }
         self.sender.flush();
+        if let Some((to, token)) = self.last.take() {
+            self.sender.push(to, token);
+            self.sender.flush();
+        }
     }
 
     /// Throws away what waits.
@@ -149,6 +158,10 @@ fn datagram(from: SocketAddr, bytes: Bytes, order: RxOrder) -> NodeInput<'static
         bytes,
         order,
     }
+}
+
+fn is_token(bytes: &[u8]) -> bool {
+    bytes.get(3) == Some(&(Kind::OrfToken as u8))
 }
 
 fn is_broadcast(to: SocketAddr) -> bool {

@@ -81,20 +81,11 @@ impl Receiver {
 }
 
 impl Datagrams {
-    /// Reads what waits, up to a bound, when nothing is left.
+    /// Reads once when nothing is left. What comes with one system call is handled before the next one is made.
     pub(super) fn fill(&mut self, from: &mut Receiver) {
         if self.0.is_empty() {
-            for _ in 0..READS_PER_FILL {
-                if from.read(&mut self.0).is_none() {
-                    return;
-                }
-            }
+            let _nothing_waits = from.read(&mut self.0);
         }
-    }
-
-    /// Reads once.
-    pub(super) fn fill_one(&mut self, from: &mut Receiver) {
-        let _nothing_waits = from.read(&mut self.0);
     }
 
     pub(super) fn next(&mut self) -> Option<(SocketAddr, Bytes)> {
@@ -121,7 +112,5 @@ fn address(from: &SockaddrStorage) -> Option<SocketAddr> {
 const SCRATCH: usize = 65_536;
 /// Frames are cut from chunks of this many bytes, which come back when all their frames are released.
 const POOL_CHUNK: usize = 256 << 10;
-/// System calls before what was read is looked at.
-const READS_PER_FILL: usize = 4;
 /// Reads after which discarding gives up: more than that arrives faster than it can be thrown away.
 const DISCARD_MAX: usize = 10_000;
