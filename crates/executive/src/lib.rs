@@ -6,6 +6,7 @@ pub mod config;
 
 pub mod clients;
 pub mod core;
+mod control;
 mod counters;
 mod dispatch;
 pub mod icmap;

@@ -12,6 +12,7 @@ use ferrosync_wire::{ConnId, Instant, NodeId, RingId, RingSeq, ServiceId};
 use crate::clients::Clients;
 use crate::config::Config;
 use crate::core::{Core, Internal, Quorate, QuorumView};
+use crate::control::ControlKeys;
 use crate::counters::ExecCounters;
 use crate::icmap::Icmap;
 use crate::log::{self, Priority, Subsystem};
@@ -34,6 +35,7 @@ pub struct Node {
     pub(crate) core: Core,
     pub(crate) services: Services,
     pub(crate) synced_once: SyncedOnce,
+    pub(crate) control: ControlKeys,
     gate: Gate,
     stopping: Stopping,
 }
@@ -120,10 +122,12 @@ impl Node {
             core,
             services,
             synced_once: SyncedOnce::No,
+            control: ControlKeys::none(),
             gate: Gate::Open,
             stopping: Stopping::No,
         };
         node.start_services();
+        node.track_control_keys(boot.config.scaling_nodes);
         node
     }
 
@@ -371,6 +375,7 @@ impl Node {
     pub(crate) fn settle(&mut self) {
         loop {
             if let Some(change) = self.core.icmap.poll_notification() {
+                self.control_changed(&change);
                 for id in self.services.ids() {
                     self.with_service(id, |s, cx| s.notified(cx, &change));
                 }

@@ -74,6 +74,8 @@ pub struct Config {
     pub srp: SrpConfig,
     /// The same parameters, and those of knet that may change at run time, as numbers of the map.
     pub volatile: Volatile,
+    /// Nodes by which the token timeout grows, for reading `volatile` again.
+    pub scaling_nodes: usize,
     /// The network.
     pub transport: TransportConfig,
     /// The quorum section.
@@ -143,6 +145,7 @@ struct Network {
     nodes: Vec<NodeEntry>,
     interfaces: Interfaces,
     volatile: Volatile,
+    scaling_nodes: usize,
 }
 
 impl Builder<'_> {
@@ -182,6 +185,7 @@ impl Builder<'_> {
             transport: transport?,
             nodes: network.nodes,
             volatile: network.volatile,
+            scaling_nodes: network.scaling_nodes,
             quorum,
             logging,
             system,
@@ -227,7 +231,8 @@ impl Builder<'_> {
             &mut self.resolver,
             &mut self.findings,
         );
-        let volatile = Volatile::read(&self.keys, nodelist::scaling_nodes(&raw, kind));
+        let scaling_nodes = nodelist::scaling_nodes(&raw, kind);
+        let volatile = Volatile::read(&self.keys, scaling_nodes);
         volatile.check(&self.keys, &mut self.findings);
         interfaces.derive_timers(&mut self.keys, volatile.token);
         // With a node left out, positions would name other nodes.
@@ -236,6 +241,7 @@ impl Builder<'_> {
             nodes,
             interfaces,
             volatile,
+            scaling_nodes,
         })
     }
 

@@ -1,4 +1,4 @@
-//! The services of a node.
+//! The services of a node. `mon` and `wd` come later (`docs/deviations.md`, D-17).
 
 pub mod cfg;
 pub mod cmap;

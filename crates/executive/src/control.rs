@@ -1,0 +1,107 @@
+//! Keys of the map that steer the node itself: parameters of the ring, and triggers.
+
+use ferrosync_wire::{Key, Value};
+
+use crate::config::{KeyMap, Volatile};
+use crate::icmap::{Notification, TrackFlags, TrackerId};
+use crate::log::{Priority, Subsystem};
+use crate::node::Node;
+
+/// What the node tracks for itself.
+#[derive(Debug)]
+pub(crate) struct ControlKeys {
+    totem: Option<TrackerId>,
+    force_gather: Option<TrackerId>,
+    /// Nodes by which the token timeout grows.
+    scaling_nodes: usize,
+}
+
+impl Node {
+    /// Publishes the triggers and starts to listen. Clients may change what is not forbidden from here on.
+    pub(crate) fn track_control_keys(&mut self, scaling_nodes: usize) {
+        let icmap = &mut self.core.icmap;
+        let trigger = Key::new(FORCE_GATHER).expect("made of valid characters");
+        icmap
+            .set(trigger, Value::str(IDLE))
+            .expect("the node's own keys and values are valid");
+        icmap.protect();
+        self.control = ControlKeys {
+            totem: icmap.track_add(Some(TOTEM), TrackFlags::ALL).ok(),
+            force_gather: icmap.track_add(Some(FORCE_GATHER), TrackFlags::KEY).ok(),
+            scaling_nodes,
+        };
+    }
+
+    /// A key changed that the node itself listens to.
+    pub(crate) fn control_changed(&mut self, notification: &Notification) {
+        let tracker = Some(notification.tracker);
+        if tracker == self.control.totem {
+            self.reread_parameters();
+        } else if tracker == self.control.force_gather {
+            self.pull_trigger(notification);
+        }
+    }
+
+    /// Parameters take effect when their timers are armed next; wrong ones are named and the old ones stay
+    /// (corosync `totemconfig.c:totem_change_notify`, v3.1.7).
+    fn reread_parameters(&mut self) {
+        let live: Vec<(Key, Value)> = self
+            .core
+            .icmap
+            .iter(TOTEM)
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
+        let keys = KeyMap::from_values("configuration map", live);
+        let volatile = Volatile::read(&keys, self.control.scaling_nodes);
+        let mtu = self.core.pg.srp().config().payload_mtu;
+        let checked = volatile.validate(&keys).map_err(|e| e.to_string());
+        let parameters = checked.and_then(|()| volatile.srp(mtu).map_err(|e| e.to_string()));
+        match parameters {
+            Ok(parameters) if parameters == *self.core.pg.srp().config() => {}
+            Ok(parameters) => {
+                self.core.pg.srp_mut().reconfigure(parameters);
+                for (key, value) in volatile.runtime_keys() {
+                    self.core.set_own_key(key, value);
+                }
+            }
+            Err(e) => {
+                let text = format!("Configuration was changed to wrong values: {e}");
+                self.log(Subsystem::Totem, Priority::Error, text);
+            }
+        }
+    }
+
+    /// Anything but "no" behaves as a lost token; the key goes back to "no" (corosync
+    /// `main.c:force_gather_notify_fn`, v3.1.7).
+    fn pull_trigger(&mut self, notification: &Notification) {
+        let new = notification.change.new.as_ref();
+        if new.and_then(Value::as_str) == Some(IDLE) {
+            return;
+        }
+        let key = notification.change.key.clone();
+        self.core.set_own_key(key, Value::str(IDLE));
+        self.log(
+            Subsystem::Main,
+            Priority::Error,
+            "Forcing into GATHER state".to_owned(),
+        );
+        let now = self.core.now;
+        self.core.pg.srp_mut().force_gather(now);
+    }
+}
+
+impl ControlKeys {
+    /// Nothing is tracked yet.
+    pub(crate) const fn none() -> Self {
+        Self {
+            totem: None,
+            force_gather: None,
+            scaling_nodes: 0,
+        }
+    }
+}
+
+const TOTEM: &str = "totem.";
+const FORCE_GATHER: &str = "runtime.force_gather";
+/// What a trigger holds while nobody pulls it.
+const IDLE: &str = "no";
