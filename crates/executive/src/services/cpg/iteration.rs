@@ -11,7 +11,7 @@ use super::groups::Groups;
 /// The iterations of one connection.
 ///
 /// In C handles are known daemon-wide, so that one client can end another's iteration; here each connection has
-/// its own.
+/// its own (`docs/deviations.md`, D-40).
 #[derive(Debug, Default)]
 pub(super) struct Iterations {
     open: BTreeMap<u64, Iteration>,

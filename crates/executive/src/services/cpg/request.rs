@@ -141,7 +141,8 @@ impl Cpg {
         Ok(())
     }
 
-    /// A client is gone, with or without a goodbye.
+    /// A client is gone, with or without a goodbye. C forgets those in a group without a name
+    /// (`docs/deviations.md`, D-39).
     pub(super) fn on_disconnect(&mut self, cx: &mut Ctx<'_>, conn: ConnId) {
         self.stop_telling(conn);
         let Some(connection) = self.connections.remove(&conn) else {
@@ -240,7 +241,8 @@ fn respond_failed<T: for<'a> Body<'a>>(cx: &mut Ctx<'_>, conn: ConnId, error: Cs
     cx.respond(conn, &Answer::<T>(Err(error)));
 }
 
-/// Answers an allocation or its end. C leaves the error unset, and libcpg does not look.
+/// Answers an allocation or its end. C leaves the error unset, libcpg does not look, and an allocation that fails
+/// ends C's daemon (`docs/deviations.md`, D-40).
 pub(super) fn answer_zero_copy(cx: &mut Ctx<'_>, conn: ConnId, done: Result<(), CsError>) {
     cx.respond(conn, &Answer::<ZeroCopyDone>::from(done));
 }

@@ -254,7 +254,8 @@ impl Cpg {
     }
 }
 
-/// Processes that go or come together, by group.
+/// Processes that go or come together, by group. C takes names for strings here, so that groups whose names agree up
+/// to a NUL become one (`docs/deviations.md`, D-39).
 #[derive(Debug, Default)]
 struct Changes(BTreeMap<GroupName, (GroupName, Vec<Address>)>);
 
