@@ -374,7 +374,6 @@ static void leave(cpg_handle_t handle)
 	answer(error, "cpg_leave again");
 	ASK(error, cpg_mcast_joined(handle, CPG_TYPE_AGREED, &body, 1));
 	answer(error, "cpg_mcast_joined after leave");
-	neighbour(handle, "leaves");
 }
 
 static void close_while_joined(void)

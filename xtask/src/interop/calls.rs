@@ -7,10 +7,24 @@ use anyhow::bail;
 use super::lab::{Lab, Peers, Plan};
 use super::{Outcome, Setup};
 
-/// Runs the client `program` against corosync and against our daemon, each freshly started, and compares the answers.
-pub(super) fn run(setup: &Setup, program: &str, arguments: &[&str]) -> anyhow::Result<Outcome> {
-    let theirs = answers(setup, program, arguments, "corosync", Peers::All)?;
-    let ours = answers(setup, program, arguments, "ferrosync", Peers::None)?;
+/// Runs the client `program` on node 1 of a fresh cluster of corosync and of one of ours, and compares the answers.
+pub(super) fn run(
+    setup: &Setup,
+    program: &str,
+    arguments: &[&str],
+    nodes: u8,
+) -> anyhow::Result<Outcome> {
+    let answers = |daemon, corosync| {
+        let plan = Plan {
+            nodes,
+            corosync,
+            transport: "udpu",
+            settings: &[],
+        };
+        answers(setup, program, arguments, daemon, &plan)
+    };
+    let theirs = answers("corosync", Peers::All)?;
+    let ours = answers("ferrosync", Peers::None)?;
     let lines = theirs.lines().count();
     if lines == 0 {
         bail!("{program} said nothing");
@@ -26,16 +40,10 @@ fn answers(
     program: &str,
     arguments: &[&str],
     daemon: &str,
-    corosync: Peers,
+    plan: &Plan,
 ) -> anyhow::Result<String> {
-    let plan = Plan {
-        nodes: 2,
-        corosync,
-        transport: "udpu",
-        settings: &[],
-    };
     let name = format!("{program}-{daemon}");
-    let lab = Lab::start(setup, &name, &plan)?;
+    let lab = Lab::start(setup, &name, plan)?;
     let path = setup.clients.program(program);
     let mut argv = vec![path.to_string_lossy().into_owned()];
     argv.extend(arguments.iter().map(|argument| (*argument).to_owned()));

@@ -134,8 +134,9 @@ pub(crate) enum Promise {
     /// Everything, without exception.
     Full,
     /// Everything but this: a message whose first fragments were sent in the sender's old ring and whose last ones are
-    /// sent in the new ring reaches only those that were in the old ring too; members from elsewhere never see it
-    /// (corosync `totempg.c:totempg_deliver_fn` drops fragments without a beginning, v3.1.7; issue 660 of its tracker).
+    /// sent in the new ring reaches only those that were in the old ring too. Members from elsewhere never see it, nor
+    /// what is packed behind it, until a packet of that sender ends with a whole message (corosync
+    /// `totempg.c:totempg_deliver_fn`, `throw_away_mode`, v3.1.7; issue 660 of its tracker).
     Corosync,
 }
 

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::check::Violations;
 use super::sessions::{Got, Next, Session};
-use super::{Coverage, MessageId, Process, Promise};
+use super::{Coverage, MessageId, Process, Promise, Sender};
 
 /// Two clients saw their common messages in the same order, over all their connections.
 pub(super) fn check_order(ours: &[Session<'_>], theirs: &[Session<'_>], found: &mut Violations) {
@@ -100,15 +100,23 @@ impl Compared<'_> {
         self.b.drain(..other.unwrap_or(0));
     }
 
-    /// Drops each sender's first message where only one of the two saw it; returns how many.
+    /// Drops what only one of the two saw of a sender before the first message of that sender that both saw; returns
+    /// how many messages that were. A sender of which they have nothing in common is left to be judged.
     fn drop_torn(&mut self) -> usize {
         let ids = |list: &[&Got]| list.iter().map(|got| got.id).collect::<BTreeSet<_>>();
-        let (ours, theirs) = (ids(&self.a), ids(&self.b));
+        let common: BTreeSet<MessageId> =
+            ids(&self.a).intersection(&ids(&self.b)).copied().collect();
+        let shared: BTreeSet<Sender> = common.iter().map(|id| id.sender).collect();
         let mut dropped = 0;
-        for (list, elsewhere) in [(&mut self.a, theirs), (&mut self.b, ours)] {
+        for list in [&mut self.a, &mut self.b] {
             let before = list.len();
-            let mut begun = BTreeSet::new();
-            list.retain(|got| !begun.insert(got.id.sender) || elsewhere.contains(&got.id));
+            let mut torn = shared.clone();
+            list.retain(|got| {
+                if common.contains(&got.id) {
+                    torn.remove(&got.id.sender);
+                }
+                !torn.contains(&got.id.sender)
+            });
             dropped += before - list.len();
         }
         dropped

@@ -280,13 +280,24 @@ fn a_torn_message_is_what_corosync_does_and_we_do_not() {
 }
 
 #[test]
-fn only_the_first_message_of_a_sender_can_be_torn() {
-    let a = swap(
-        TORN_A,
-        "got 3 30 1 5 900 aa ok\n",
-        "got 3 30 1 4 1 1 ok\ngot 3 30 1 5 900 aa ok\n",
-    );
+fn only_what_comes_before_the_first_common_message_can_be_torn() {
+    let more = "got 3 30 1 5 900 aa ok\n";
+    let a = swap(TORN_A, more, &format!("got 3 30 1 4 1 1 ok\n{more}"));
     let records = [record("a", &a), record("b", TORN_B)];
+    assert_eq!(check(&records, Promise::Corosync).unwrap().torn, 2);
+    let b = swap(
+        TORN_B,
+        "ring 1 12 1,2\n",
+        "ring 1 12 1,2\ngot 3 30 1 4 1 1 ok\n",
+    );
+    let records = [record("a", &a), record("b", &b)];
+    assert!(check(&records, Promise::Corosync).is_err());
+}
+
+#[test]
+fn a_sender_that_one_client_never_hears_is_not_torn() {
+    let b = swap(TORN_B, "got 3 30 1 6 900 bb ok", "got 4 40 1 0 1 1 ok");
+    let records = [record("a", TORN_A), record("b", &b)];
     assert!(check(&records, Promise::Corosync).is_err());
 }
 
