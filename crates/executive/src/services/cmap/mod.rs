@@ -378,3 +378,6 @@ const STATS_TIMER: u32 = 0;
 
 /// Longest answer to a client that says it has room for more than the value needs.
 const GET_ROOM_MAX: usize = 512 << 10;
+
+#[cfg(test)]
+mod tests;
