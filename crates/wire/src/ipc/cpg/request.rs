@@ -128,6 +128,35 @@ impl Request<'_> {
         }
     }
 
+    /// Everything in front of the data of a [`Request::Mcast`] of `len` bytes, so that they need not be copied.
+    #[must_use]
+    pub fn mcast_head(guarantee: u32, len: usize) -> [u8; Request::<'static>::MCAST_HEAD] {
+        let mut out = [0; Self::MCAST_HEAD];
+        out[..4].copy_from_slice(&2_i32.to_le_bytes());
+        out[8..12].copy_from_slice(&len32(Self::MCAST_HEAD + len).to_le_bytes());
+        out[24..28].copy_from_slice(&guarantee.to_le_bytes());
+        out[32..36].copy_from_slice(&len32(len).to_le_bytes());
+        out
+    }
+
+    /// Everything in front of the data of a [`Request::PartialMcast`] of `len` bytes.
+    #[must_use]
+    pub fn partial_mcast_head(
+        guarantee: u32,
+        msglen: u32,
+        kind: PieceKind,
+        len: usize,
+    ) -> [u8; Request::<'static>::PARTIAL_MCAST_HEAD] {
+        let mut out = [0; Self::PARTIAL_MCAST_HEAD];
+        out[..4].copy_from_slice(&12_i32.to_le_bytes());
+        out[8..12].copy_from_slice(&len32(Self::PARTIAL_MCAST_HEAD + len).to_le_bytes());
+        out[24..28].copy_from_slice(&guarantee.to_le_bytes());
+        out[32..36].copy_from_slice(&msglen.to_le_bytes());
+        out[40..44].copy_from_slice(&len32(len).to_le_bytes());
+        out[48..52].copy_from_slice(&kind.0.to_le_bytes());
+        out
+    }
+
     const fn size(&self) -> usize {
         match self {
             Self::Join { .. } => 168,
@@ -252,9 +281,8 @@ impl Encode for Request<'_> {
                 put_u32(w, *pid);
             }
             Self::Mcast { guarantee, data } => {
-                w.zeros(8);
-                put_u32(w, *guarantee);
-                put_u32(w, len32(data.len()));
+                let head = Self::mcast_head(*guarantee, data.len());
+                w.bytes(&head[RequestHeader::LEN..]);
                 w.bytes(data);
             }
             Self::Membership { group } => group.encode(w),
@@ -279,11 +307,8 @@ impl Encode for Request<'_> {
                 kind,
                 data,
             } => {
-                w.zeros(8);
-                put_u32(w, *guarantee);
-                put_u32(w, *msglen);
-                put_u32(w, len32(data.len()));
-                put_u32(w, kind.0);
+                let head = Self::partial_mcast_head(*guarantee, *msglen, *kind, data.len());
+                w.bytes(&head[RequestHeader::LEN..]);
                 w.bytes(data);
             }
         }

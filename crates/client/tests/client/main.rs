@@ -1,0 +1,100 @@
+//! The client crate against real daemons: this project's and, where it is installed, Corosync's. Each runs alone in
+//! namespaces of its own, and every test is made with either.
+
+#[cfg(test)]
+mod cmap;
+#[cfg(test)]
+mod cpg;
+#[cfg(test)]
+mod daemon;
+#[cfg(test)]
+mod quorum;
+#[cfg(test)]
+mod votequorum;
+
+use std::path::Path;
+
+use daemon::{Daemon, Kind};
+
+/// What is tested, by name.
+const BODIES: &[(&str, fn())] = &[
+    ("cpg: messages", cpg::messages_come_back_in_order),
+    ("cpg: long messages", cpg::long_messages_come_back_whole),
+    ("cpg: flood", cpg::a_flood_is_held_back_but_not_lost),
+    ("cpg: join and leave", cpg::who_joins_and_leaves_is_told),
+    ("cpg: other processes", cpg::other_processes_come_and_die),
+    ("cpg: iteration", cpg::groups_and_processes_are_found),
+    ("cpg: ring", cpg::the_ring_is_told_on_request),
+    ("cpg: poll loop", cpg::the_descriptor_tells_of_events),
+    ("cmap: values", cmap::values_come_back_as_they_were_put),
+    ("cmap: errors", cmap::what_does_not_fit_is_refused),
+    ("cmap: integers", cmap::integers_are_adjusted),
+    ("cmap: iteration", cmap::keys_are_found_in_order),
+    ("cmap: tracking", cmap::changes_are_told),
+    ("cmap: statistics", cmap::statistics_are_another_map),
+    ("quorum: model 0", quorum::model_0_tells_quorum),
+    ("quorum: model 1", quorum::model_1_tells_nodes_and_quorum),
+    ("votequorum: info", votequorum::votes_are_known),
+    (
+        "votequorum: changes",
+        votequorum::votes_change_and_trackers_hear,
+    ),
+    (
+        "votequorum: devices",
+        votequorum::devices_are_refused_as_unknown,
+    ),
+];
+
+#[test]
+fn with_ferrosync() {
+    daemon::in_namespaces(Kind::Ferrosync);
+}
+
+#[test]
+fn with_corosync() {
+    if Path::new(daemon::COROSYNC).exists() {
+        daemon::in_namespaces(Kind::Corosync);
+    } else {
+        daemon::skipped(&format!(
+            "client tests with {}: it is not installed",
+            daemon::COROSYNC
+        ));
+    }
+}
+
+/// Everything that happens in the namespaces; elsewhere nothing.
+#[test]
+fn inside() {
+    let Ok(kind) = std::env::var(daemon::INSIDE) else {
+        return;
+    };
+    let kind = [Kind::Ferrosync, Kind::Corosync]
+        .into_iter()
+        .find(|k| format!("{k:?}") == kind)
+        .unwrap();
+    let mut daemon = Daemon::start(kind);
+    for (name, body) in BODIES {
+        eprintln!("{kind:?}: {name}");
+        body();
+    }
+    eprintln!("{kind:?}: the end of the daemon");
+    let mut cpg = cpg::connect();
+    let mut cmap = cmap::connect();
+    let mut quorum = quorum::connect();
+    daemon.kill();
+    cpg::is_lost(&mut cpg);
+    cmap::is_lost(&mut cmap);
+    quorum::is_lost(&mut quorum);
+    eprintln!("{}", daemon::ALL_DONE);
+}
+
+/// What a child of these tests is to be: [`daemon::as_ferrosyncd`] or [`cpg::as_member`].
+#[test]
+fn child() {
+    match std::env::var(daemon::CHILD).as_deref() {
+        Ok("ferrosyncd") => daemon::as_ferrosyncd(),
+        Ok("member") => cpg::as_member(),
+        Ok(other) => panic!("unknown child {other}"),
+        Err(_) => {}
+    }
+}
