@@ -81,6 +81,8 @@ impl Node {
             }
             Step::Finish(service) => {
                 self.with_service(service, |s, cx| s.sync_activate(cx));
+                // Whether there is quorum is known, and told, before services are said to be ready.
+                self.settle();
                 self.sync_complete();
             }
             Step::Complete => self.sync_complete(),
@@ -99,6 +101,7 @@ impl Node {
         }
         match progress {
             SyncProgress::Again => self.core.pg.request_token_event(self.core.now),
+            SyncProgress::Wait => {}
             SyncProgress::Done => {
                 if let Some(barrier) = self.core.sync.barrier() {
                     self.sync_send(&barrier);

@@ -69,6 +69,9 @@ pub enum SyncProgress {
     Done,
     /// Call again at the next token.
     Again,
+    /// Call again after [`Ctx::resume_sync`]. Asking for token after token instead would never end on a ring of
+    /// one node, whose token takes no time.
+    Wait,
 }
 
 /// The membership to which services synchronise.
@@ -324,6 +327,11 @@ impl<'a> Ctx<'a> {
     /// Asks the host for something that only it can do.
     pub fn ask(&mut self, request: HostRequest) {
         self.core.push(NodeOutput::Ask(request));
+    }
+
+    /// What [`SyncProgress::Wait`] waited for has come.
+    pub fn resume_sync(&mut self) {
+        self.core.pg.request_token_event(self.core.now);
     }
 
     /// Writes a line of log under a subsystem.

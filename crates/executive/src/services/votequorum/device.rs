@@ -10,6 +10,7 @@ use ferrosync_wire::ipc::votequorum::Status;
 use ferrosync_wire::ipc::{Answer, CsError};
 use ferrosync_wire::{ConnId, NodeId, RingId};
 
+use super::model::DEVICE_FLAGS;
 use super::nodes::Presence;
 use super::{TIMER_DEVICE, Votequorum, voteq};
 use crate::config::QdeviceConfig;
@@ -208,12 +209,8 @@ impl Votequorum {
     ) -> Result<(), CsError> {
         self.check_device(name)?;
         self.clear_deadline(cx);
-        self.device.sync = SyncWait::No;
-        let gone = NodeFlags::QDEVICE_REGISTERED
-            .with(NodeFlags::QDEVICE_ALIVE)
-            .with(NodeFlags::QDEVICE_CAST_VOTE)
-            .with(NodeFlags::QDEVICE_MASTER_WINS);
-        self.change_flags(cx, |flags| flags.without(gone));
+        self.stop_waiting(cx);
+        self.change_flags(cx, |flags| flags.without(DEVICE_FLAGS));
         let operation = Message::UNREGISTER;
         // Without this message the others keep the name, which does no harm.
         let _ = cx.mcast(&Message::DeviceReg { operation, name });
@@ -263,7 +260,7 @@ impl Votequorum {
             }
         });
         self.set_deadline(cx, self.device.settings.timeout);
-        self.device.sync = SyncWait::No;
+        self.stop_waiting(cx);
         Ok(())
     }
 
@@ -393,7 +390,7 @@ impl Votequorum {
         let text = format!("lost contact with quorum device {name}");
         voteq(cx, Priority::Info, text);
         self.device.deadline = Deadline::None;
-        self.device.sync = SyncWait::No;
+        self.stop_waiting(cx);
         let gone = NodeFlags::QDEVICE_ALIVE.with(NodeFlags::QDEVICE_CAST_VOTE);
         self.change_flags(cx, |flags| flags.without(gone));
     }
@@ -410,6 +407,13 @@ impl Votequorum {
         if after != mine.flags {
             mine.flags = after;
             self.tell_of_me(cx);
+        }
+    }
+
+    /// Synchronisation may go on, if it waited for the device.
+    fn stop_waiting(&mut self, cx: &mut Ctx<'_>) {
+        if std::mem::replace(&mut self.device.sync, SyncWait::No) == SyncWait::ForPoll {
+            cx.resume_sync();
         }
     }
 

@@ -247,7 +247,7 @@ impl Service for Votequorum {
             }
         }
         if self.awaits_device() {
-            SyncProgress::Again
+            SyncProgress::Wait
         } else {
             SyncProgress::Done
         }

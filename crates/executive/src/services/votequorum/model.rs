@@ -274,8 +274,14 @@ impl Model {
         }
         let my_expected = self.view.nodes.mine().expected;
         let tracking = self.policy.tracking;
+        let own = info.nodeid == self.view.nodes.me();
         let node = self.view.nodes.get_mut(info.nodeid)?;
-        node.flags = flags;
+        node.flags = if own {
+            // What the device said since the message left must not be forgotten; C forgets it.
+            flags.without(DEVICE_FLAGS).with(only_device(node.flags))
+        } else {
+            flags
+        };
         node.votes = info.votes;
         node.presence = if leaving {
             Presence::Leaving
@@ -288,7 +294,6 @@ impl Model {
             my_expected
         };
         let changed = before != Some(*node);
-        let own = info.nodeid == self.view.nodes.me();
         if info.votes > 1 {
             self.give_up_last_man();
         }
@@ -420,3 +425,13 @@ impl News {
 
 /// The node id that stands for the sender's quorum device (`VOTEQUORUM_QDEVICE_NODEID`).
 pub(super) const DEVICE: NodeId = NodeId(0);
+
+/// What this node's device decides.
+pub(super) const DEVICE_FLAGS: NodeFlags = NodeFlags::QDEVICE_REGISTERED
+    .with(NodeFlags::QDEVICE_ALIVE)
+    .with(NodeFlags::QDEVICE_CAST_VOTE)
+    .with(NodeFlags::QDEVICE_MASTER_WINS);
+
+const fn only_device(flags: NodeFlags) -> NodeFlags {
+    NodeFlags(flags.0 & DEVICE_FLAGS.0)
+}

@@ -147,10 +147,8 @@ impl Table {
             "cancel" => model.reconfigure(&change(Reconfigure::CANCEL_WAIT_FOR_ALL, 1, 0)),
             "window" => model.window_closed(),
             "leave" => model.leave(),
-            "casts" => {
-                let mine = model.view.nodes.mine_mut();
-                mine.flags = mine.flags.with(NodeFlags::QDEVICE_CAST_VOTE);
-            }
+            "casts" => flag(model, NodeFlags::QDEVICE_CAST_VOTE),
+            "master" => flag(model, NodeFlags::QDEVICE_MASTER_WINS),
             "wins" => model.view.device.master_wins = true,
             "view" => look(model, words),
             "node" => put(model, words),
@@ -167,6 +165,12 @@ impl Table {
             std::mem::take(&mut self.verdicts)
         }
     }
+}
+
+/// What this node's device says.
+fn flag(model: &mut Model, flag: NodeFlags) {
+    let mine = model.view.nodes.mine_mut();
+    mine.flags = mine.flags.with(flag);
 }
 
 /// What this node is to have in view, whichever way it came about.
