@@ -5,6 +5,7 @@ use std::collections::BinaryHeap;
 use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
+use ferrosync_executive::core::Quorate;
 use ferrosync_executive::log::Record;
 use ferrosync_executive::output::{Control, Credentials, LibInput, NodeInput};
 use ferrosync_executive::{Admit, Boot, Node, pump};
@@ -21,7 +22,7 @@ use crate::host::{
     Act, Datagram, Inbox, Machine, Saboteur, SimHost, Socket, StoreBehaviour, Surroundings,
 };
 use crate::network::Network;
-use crate::observation::Observation;
+use crate::observation::{Observation, Timing};
 use crate::options::Options;
 use crate::report::{Class, Failure, Report, Transition, Verbosity};
 use crate::sabotage::Sabotage;
@@ -533,6 +534,7 @@ impl Cluster {
                 now,
                 around: &mut machine.surroundings,
                 watch: &mut self.watch,
+                timing: Timing::Late,
             };
             pump::drain_held(node, conn, &mut host);
             self.drain(i);
@@ -550,12 +552,22 @@ impl Cluster {
             now,
             around: &mut machine.surroundings,
             watch: &mut self.watch,
+            timing: Timing::Now,
         };
         let drained = pump::drain(node, now, &mut host);
         let me = machine.surroundings.me;
         let frames = machine.surroundings.outbox.len();
-        self.watch
-            .look(now, me, &Observation::TurnEnded { node, frames });
+        let lie = machine
+            .surroundings
+            .saboteur
+            .quorum_lie(node.core().quorum());
+        let quorum = lie.as_ref().unwrap_or_else(|| node.core().quorum());
+        let ended = Observation::TurnEnded {
+            node,
+            frames,
+            quorum,
+        };
+        self.watch.look(now, me, &ended);
         self.send_all(i);
         if drained.is_err() {
             return self.end_process(i);
@@ -686,6 +698,10 @@ impl Cluster {
             }
             if machine.surroundings.ready != Some(srp.ring_id()) {
                 return Err(format!("node {id} is not synchronised"));
+            }
+            let majority = core.len() * 2 > self.machines.len();
+            if majority && node.core().quorum().quorate == Quorate::No {
+                return Err(format!("node {id} is not quorate"));
             }
             rings.push(srp.ring_id());
         }

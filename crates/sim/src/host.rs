@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 use ferrosync_executive::Node;
 use ferrosync_executive::config::Config;
+use ferrosync_executive::core::{Quorate, QuorumView};
 use ferrosync_executive::log::{Priority, Record};
 use ferrosync_executive::output::{ExitReason, FlowControl, HostRequest, LibKind, LibMessage};
 use ferrosync_executive::pump::{Host, StoreFailed, WouldBlock};
@@ -14,7 +15,7 @@ use ferrosync_totem::srp::{ConfChg, ConfChgKind, Delivered, Output};
 use ferrosync_wire::{ConnId, Instant, LinkId, NodeId, RingId, RingSeq};
 
 use crate::cluster::Watch;
-use crate::observation::Observation;
+use crate::observation::{Observation, Timing};
 use crate::process::{Process, Stage};
 use crate::sabotage::Sabotage;
 
@@ -177,6 +178,14 @@ impl Saboteur {
         true
     }
 
+    /// What a node with [`Sabotage::ExpectOneVote`] believes of its quorum.
+    pub(crate) fn quorum_lie(&self, view: &QuorumView) -> Option<QuorumView> {
+        self.has(Sabotage::ExpectOneVote).then(|| QuorumView {
+            quorate: Quorate::Yes,
+            ..view.clone()
+        })
+    }
+
     /// Whether `bug` is planted, for those that strike again and again.
     fn has(&self, bug: Sabotage) -> bool {
         self.bug == Some(bug)
@@ -188,6 +197,7 @@ pub(crate) struct SimHost<'a> {
     pub(crate) now: Instant,
     pub(crate) around: &'a mut Surroundings,
     pub(crate) watch: &'a mut Watch,
+    pub(crate) timing: Timing,
 }
 
 impl SimHost<'_> {
@@ -284,7 +294,7 @@ impl SimHost<'_> {
                 return Ok(());
             }
             if is_message && saboteur.strikes(Sabotage::RepeatClientEvent) {
-                self.look(&Observation::ToClient(message));
+                self.look(&Observation::ToClient(message, self.timing));
             }
             if is_message && self.around.saboteur.strikes(Sabotage::SwapClientEvents) {
                 self.around.saboteur.swapped = Some(lie);
@@ -298,9 +308,9 @@ impl SimHost<'_> {
                 lie.body = body.into();
             }
         }
-        self.look(&Observation::ToClient(&lie));
+        self.look(&Observation::ToClient(&lie, self.timing));
         if let Some(earlier) = self.around.saboteur.swapped.take() {
-            self.look(&Observation::ToClient(&earlier));
+            self.look(&Observation::ToClient(&earlier, self.timing));
         }
         Ok(())
     }

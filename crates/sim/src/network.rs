@@ -122,19 +122,17 @@ impl Network {
         self.links[index].clogged_until = until;
     }
 
-    /// Takes back everything that faults did; what is on its way stays there.
+    /// Takes back everything that faults did, and from now on loses nothing and repeats nothing old. What is on its
+    /// way stays there; frames still come late, twice and out of order.
     pub fn heal(&mut self) {
+        self.options.loss_ppm = 0;
+        self.options.replay_ppm = 0;
         for link in &mut self.links {
             *link = Link {
                 last_arrival: link.last_arrival,
                 ..Link::default()
             };
         }
-    }
-
-    /// What every link does all the time.
-    pub const fn options_mut(&mut self) -> &mut NetworkOptions {
-        &mut self.options
     }
 
     const fn index(&self, from: usize, to: usize) -> usize {

@@ -2,6 +2,7 @@
 
 use bytes::Bytes;
 use ferrosync_executive::Node;
+use ferrosync_executive::core::QuorumView;
 use ferrosync_executive::output::LibMessage;
 use ferrosync_totem::pg::GroupMessage;
 use ferrosync_totem::srp::Output;
@@ -25,7 +26,7 @@ pub enum Observation<'a> {
     /// Its services are synchronised.
     Ready,
     /// A client got a message.
-    ToClient(&'a LibMessage),
+    ToClient(&'a LibMessage, Timing),
     /// A client's request was taken by the node.
     Request {
         /// Whose.
@@ -48,7 +49,18 @@ pub enum Observation<'a> {
         node: &'a Node,
         /// Frames that it sent in this turn, each counted once per receiver.
         frames: usize,
+        /// What it believes of its quorum.
+        quorum: &'a QuorumView,
     },
+}
+
+/// When a client got what was meant for it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Timing {
+    /// As soon as the node said it.
+    Now,
+    /// It had no room before.
+    Late,
 }
 
 /// Who did it, and where it stands.

@@ -154,7 +154,7 @@ impl Options {
             network: NetworkOptions::swarm(rng),
             faults: FaultOptions::swarm(rng, token),
             workload: WorkloadOptions::swarm(rng, heavy),
-            trouble: token * u32::try_from(8 + rng.below(25)).unwrap_or(8),
+            trouble: (token * u32::try_from(8 + rng.below(25)).unwrap_or(8)).min(TROUBLE_MAX),
         }
     }
 
@@ -306,6 +306,9 @@ impl WorkloadOptions {
         }
     }
 }
+
+/// Longest time of trouble: more worlds find more than longer ones.
+const TROUBLE_MAX: Duration = Duration::from_secs(8);
 
 /// One of a list.
 pub(crate) fn pick(rng: &mut Rng, list: &[u64]) -> u64 {

@@ -59,6 +59,7 @@ fn live(cluster: &mut Cluster, sabotage: Option<Sabotage>) -> Result<Duration, F
     let trouble = cluster.options.trouble;
     cluster.run_for(trouble)?;
     cluster.heal_all();
+    cluster.read_all();
     if sabotage == Some(Sabotage::NeverHeal) {
         cluster.network.cut(0, 1);
     }

@@ -41,7 +41,7 @@ impl Bounds {
 
 impl Checker for Bounds {
     fn observe(&mut self, _place: Place, seen: &Observation<'_>) -> Result<(), Violation> {
-        let Observation::TurnEnded { node, frames } = seen else {
+        let Observation::TurnEnded { node, frames, .. } = seen else {
             return Ok(());
         };
         if *frames > self.frames_per_turn {

@@ -227,10 +227,13 @@ impl Srp {
 
     /// Creates the commit token when all agree and it is this node's turn to.
     fn try_commit(&mut self, now: Instant) -> bool {
-        if !self.proposal.is_agreed() {
+        // Who fails itself goes its own way even if it has failed everybody else since.
+        let fails_itself = self.failed_to_recv == FailedToRecv::Yes;
+        let deserted = fails_itself && self.proposal.candidates().is_empty();
+        if !self.proposal.is_agreed() && !deserted {
             return false;
         }
-        if self.failed_to_recv == FailedToRecv::Yes {
+        if fails_itself {
             self.failed_to_recv = FailedToRecv::No;
             self.proposal.proc = NodeSet::single(self.me);
             self.proposal.failed = NodeSet::EMPTY;
