@@ -70,13 +70,14 @@ pub(crate) fn get_bytes<'a>(
     r.bytes(len, what)
 }
 
-/// A C string in an array of `n` bytes: what stands in front of its NUL, everything if it has none.
+/// A C string in an array of `n` bytes: what stands in front of its NUL. The last byte is never text: C reads on
+/// behind an array without a NUL, so nobody sends one on purpose, and [`put_chars`] could not write it again.
 pub(crate) fn get_chars<'a>(
     r: &mut Reader<'a>,
     n: usize,
     what: &'static str,
 ) -> Result<&'a [u8], DecodeError> {
-    r.bytes(n, what).map(until_nul)
+    r.bytes(n, what).map(|array| until_nul(&array[..n - 1]))
 }
 
 /// A `u8` with 7 bytes of padding.

@@ -3,7 +3,7 @@
 use core::cmp::Ordering;
 use core::fmt;
 
-use crate::aligned::put_chars;
+use crate::aligned::{get_chars, put_chars};
 use crate::codec::{Decode, DecodeError, Encode, Reader, Writer};
 use crate::value::until_nul;
 
@@ -141,7 +141,7 @@ impl std::error::Error for NameTooLong {}
 pub struct Name<'a> {
     /// What the length field says; not necessarily the text's length.
     pub length: u16,
-    /// The array up to its first NUL.
+    /// The array up to its first NUL; at most 255 bytes.
     pub text: &'a [u8],
 }
 
@@ -189,7 +189,7 @@ impl<'a> Name<'a> {
     pub(crate) fn get_unpadded(r: &mut Reader<'a>) -> Result<Self, DecodeError> {
         Ok(Self {
             length: r.u16("name length")?,
-            text: until_nul(r.bytes(Self::ARRAY, "name")?),
+            text: get_chars(r, Self::ARRAY, "name")?,
         })
     }
 
@@ -204,7 +204,7 @@ impl<'a> Decode<'a> for Name<'a> {
     fn decode(r: &mut Reader<'a>) -> Result<Self, DecodeError> {
         let length = r.u16("name length")?;
         r.skip(6, "name")?;
-        let text = until_nul(r.bytes(Self::ARRAY, "name")?);
+        let text = get_chars(r, Self::ARRAY, "name")?;
         Ok(Self { length, text })
     }
 }
@@ -278,5 +278,15 @@ mod tests {
         let bytes = Name::new(&long).to_vec();
         assert_eq!(bytes.len(), Name::LEN);
         assert_eq!(bytes[Name::LEN - 2..], [b'n', 0]);
+    }
+
+    #[test]
+    fn a_name_without_a_nul_ends_where_its_nul_should_be() {
+        let mut bytes = Name::new(b"n").to_vec();
+        bytes[8..].fill(b'n');
+        let name = Name::decode(&mut Reader::new(&bytes)).unwrap();
+        assert_eq!(name.text, [b'n'; 255]);
+        let again = name.to_vec();
+        assert_eq!(Name::decode(&mut Reader::new(&again)), Ok(name));
     }
 }
