@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use ferrosync_executive::output::{LibKind, LibMessage};
 use ferrosync_totem::pg::{Group, GroupMessage};
-use ferrosync_totem::srp::Output;
+use ferrosync_totem::srp::{ConfChgKind, Output};
 use ferrosync_wire::exec::{self, cpg as ring};
 use ferrosync_wire::ipc::cpg::{Address, Confchg, Deliver, Event, Request};
 use ferrosync_wire::names::GroupName;
@@ -66,11 +66,20 @@ enum Certain {
     No,
 }
 
+/// Behind the transitional change only those who go on together deliver the same.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Part {
+    #[default]
+    Regular,
+    Tail,
+}
+
 /// A node's groups.
 #[derive(Debug, Default)]
 struct View {
-    /// Number of the frame delivered last.
+    /// Number of the frame delivered last, where all of the ring deliver it.
     seq: Option<u32>,
+    part: Part,
     groups: BTreeMap<GroupName, Members>,
     changed: BTreeSet<GroupName>,
 }
@@ -95,11 +104,17 @@ impl Checker for Cpg {
             }
             Observation::Ring(Output::Deliver(d)) => {
                 self.compare(place)?;
-                self.nodes.entry(place.node).or_default().seq = Some(d.seq.0);
+                let view = self.nodes.entry(place.node).or_default();
+                view.seq = Some(d.seq.0).filter(|_| view.part == Part::Regular);
             }
-            Observation::Ring(Output::ConfChg(_)) => {
+            Observation::Ring(Output::ConfChg(change)) => {
                 self.compare(place)?;
-                self.nodes.entry(place.node).or_default().seq = None;
+                let view = self.nodes.entry(place.node).or_default();
+                view.seq = None;
+                view.part = match change.kind {
+                    ConfChgKind::Transitional => Part::Tail,
+                    ConfChgKind::Regular => Part::Regular,
+                };
             }
             _ => {}
         }
