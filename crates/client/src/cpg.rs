@@ -144,8 +144,8 @@ impl Cpg {
         self.join_with(group, 0)
     }
 
-    /// As [`Self::join`], and tells the ring's membership once, right after the group's
-    /// (`CPG_MODEL_V1_DELIVER_INITIAL_TOTEM_CONF`).
+    /// As [`Self::join`], and tells the ring's membership once, mostly right after the group's, but before it when
+    /// another group changes first (`CPG_MODEL_V1_DELIVER_INITIAL_TOTEM_CONF`).
     ///
     /// # Errors
     /// As [`Self::join`].

@@ -277,12 +277,17 @@ pub(crate) fn groups_and_processes_are_found() {
 pub(crate) fn the_ring_is_told_on_request() {
     let mut cpg = connect();
     cpg.join_and_see_ring(&group("ring")).unwrap();
-    assert_eq!(next_change(&mut cpg).members, [me()]);
-    let event = next(&mut cpg);
-    let Event::Ring(ring) = event else {
-        panic!("not a ring: {event:?}");
-    };
-    assert_eq!((ring.members, ring.id.rep), (vec![NODE], NODE));
+    // The end of an earlier group may be what both daemons take as the occasion.
+    let (mut rings, mut changes) = (Vec::new(), Vec::new());
+    for _ in 0..2 {
+        match next(&mut cpg) {
+            Event::Ring(ring) => rings.push((ring.members, ring.id.rep)),
+            Event::Membership(change) => changes.push(change.members),
+            Event::Message(message) => panic!("nobody said {message:?}"),
+        }
+    }
+    assert_eq!(rings, [(vec![NODE], NODE)]);
+    assert_eq!(changes, [[me()]]);
 }
 
 pub(crate) fn the_descriptor_tells_of_events() {

@@ -1,5 +1,6 @@
 //! Daemons under test, and the namespaces they live in.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::io::Write as _;
 use std::process::{Child, Command, Stdio};
@@ -38,7 +39,7 @@ impl Daemon {
                 command
             }
             Kind::Corosync => {
-                let mut command = Command::new(COROSYNC);
+                let mut command = mortal(COROSYNC);
                 command.arg("-f").arg("-c").arg(&conf);
                 command
             }
@@ -136,11 +137,18 @@ pub(crate) fn in_namespaces(kind: Kind) {
 
 /// A child process that is this program again.
 pub(crate) fn this_program_as(role: &str) -> Command {
-    let mut command = Command::new(std::env::current_exe().unwrap());
+    let mut command = mortal(std::env::current_exe().unwrap());
     command
         .args(["--exact", "child", "--nocapture"])
         .env(CHILD, role)
         .env_remove(INSIDE);
+    command
+}
+
+/// A program that ends with this process, however that ends.
+fn mortal(program: impl AsRef<OsStr>) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "KILL", "--"]).arg(program);
     command
 }
 
@@ -172,7 +180,7 @@ pub(crate) const COROSYNC: &str = "/usr/sbin/corosync";
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 const SETUP: &str = "mount --make-rprivate / && mount -t tmpfs none /run && \
-    mount -t tmpfs none /dev/shm && ip link set lo up && exec \"$@\"";
+    mount -t tmpfs none /dev/shm && ip link set lo up && exec setpriv --pdeathsig KILL -- \"$@\"";
 
 const CONF: &str = "totem {
     version: 2
