@@ -180,7 +180,8 @@ impl Saboteur {
 
     /// What a node with [`Sabotage::ExpectOneVote`] believes of its quorum.
     pub(crate) fn quorum_lie(&self, view: &QuorumView) -> Option<QuorumView> {
-        self.has(Sabotage::ExpectOneVote).then(|| QuorumView {
+        let lies = self.has(Sabotage::ExpectOneVote) && !view.members.is_empty();
+        lies.then(|| QuorumView {
             quorate: Quorate::Yes,
             ..view.clone()
         })
@@ -262,7 +263,9 @@ impl SimHost<'_> {
             }
             Output::ConfChg(change) if change.kind == ConfChgKind::Transitional => {
                 let tail = self.around.saboteur.tail.take();
-                let strikes = tail.is_some() && self.around.saboteur.strikes(Sabotage::LoseTail);
+                // An own message would be missed as such.
+                let from_other = tail.as_ref().is_some_and(|d| d.from != self.around.me);
+                let strikes = from_other && self.around.saboteur.strikes(Sabotage::LoseTail);
                 if let Some(tail) = tail.filter(|_| !strikes) {
                     self.look(&Observation::Ring(&Output::Deliver(tail)));
                 }

@@ -167,20 +167,16 @@ fn self_test(budget: u64) -> ExitCode {
     let mut missed = 0;
     for bug in Sabotage::ALL {
         let (class, checker) = bug.expected();
+        // Another checker may see the same bug first in some worlds; each has to see its own in one.
         let found = (0..budget).find_map(|seed| {
             let failure = swarm::run(seed, Verbosity::Silent, Some(bug)).failure?;
-            Some((seed, failure))
+            let is_expected = failure.class == class && failure.checker == checker;
+            is_expected.then_some((seed, failure))
         });
         match found {
-            Some((seed, f)) if f.class == class && f.checker == checker => {
-                println!("{:22} seed {seed:5}  {f}", bug.name());
-            }
             Some((seed, f)) => {
-                missed += 1;
-                println!(
-                    "{:22} seed {seed:5}  WRONG, {checker} expected: {f}",
-                    bug.name()
-                );
+                let first_line = f.to_string().chars().take(160).collect::<String>();
+                println!("{:22} seed {seed:5}  {first_line}", bug.name());
             }
             None => {
                 missed += 1;

@@ -147,6 +147,10 @@ impl Checkers {
         self.nodes.get(&node).map_or(&[], |s| &s.members)
     }
 
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "a checker looks at what concerns it, whatever else there is to see"
+    )]
     fn before(&mut self, node: NodeId, seen: &Observation<'_>) {
         match seen {
             Observation::Booted | Observation::Stopped => {

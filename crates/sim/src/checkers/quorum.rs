@@ -15,6 +15,10 @@ pub(super) struct Quorum {
 }
 
 impl Checker for Quorum {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "a checker looks at what concerns it, whatever else there is to see"
+    )]
     fn observe(&mut self, place: Place, seen: &Observation<'_>) -> Result<(), Violation> {
         match seen {
             Observation::Booted | Observation::Stopped => {

@@ -39,6 +39,10 @@ struct Delivered {
 }
 
 impl Checker for VirtualSynchrony {
+    #[expect(
+        clippy::wildcard_enum_match_arm,
+        reason = "a checker looks at what concerns it, whatever else there is to see"
+    )]
     fn observe(&mut self, place: Place, seen: &Observation<'_>) -> Result<(), Violation> {
         match seen {
             Observation::Booted | Observation::Stopped => {
