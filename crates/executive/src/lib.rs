@@ -5,8 +5,8 @@
 pub mod config;
 
 pub mod clients;
-pub mod core;
 mod control;
+pub mod core;
 mod counters;
 mod dispatch;
 pub mod icmap;
@@ -16,6 +16,7 @@ pub mod output;
 pub mod pump;
 pub mod service;
 pub mod services;
+mod shutdown;
 mod sync;
 #[cfg(test)]
 mod testing;

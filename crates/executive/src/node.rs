@@ -11,8 +11,8 @@ use ferrosync_wire::{ConnId, Instant, NodeId, RingId, RingSeq, ServiceId};
 
 use crate::clients::Clients;
 use crate::config::Config;
-use crate::core::{Core, Internal, Quorate, QuorumView};
 use crate::control::ControlKeys;
+use crate::core::{Core, Internal, Quorate, QuorumView};
 use crate::counters::ExecCounters;
 use crate::icmap::Icmap;
 use crate::log::{self, Priority, Subsystem};
@@ -21,6 +21,7 @@ use crate::output::{
 };
 use crate::service::{Ctx, Needs, Service};
 use crate::services::Services;
+use crate::shutdown::Stopping;
 use crate::sync::Sync;
 use crate::transport::{ONLY_LINK, Transport};
 
@@ -37,7 +38,7 @@ pub struct Node {
     pub(crate) synced_once: SyncedOnce,
     pub(crate) control: ControlKeys,
     gate: Gate,
-    stopping: Stopping,
+    pub(crate) stopping: Stopping,
 }
 
 /// What a node starts from.
@@ -65,16 +66,6 @@ enum Gate {
     Open,
     /// Somebody was.
     Refused,
-}
-
-/// How far an orderly shutdown has come.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Stopping {
-    No,
-    /// Services are stopped and the ring is told; the host comes last.
-    Leaving(ExitReason),
-    /// The host was told.
-    Done,
 }
 
 /// Whether a request may be taken from the client.
@@ -175,7 +166,9 @@ impl Node {
         let service = self
             .next_service_timer()
             .map(|(at, ..)| (at, "service timer"));
-        ring.into_iter().chain(service).min_by_key(|(at, _)| *at)
+        let stop = self.stopping.deadline().map(|at| (at, "shutdown"));
+        let all = ring.into_iter().chain(service).chain(stop);
+        all.min_by_key(|(at, _)| *at)
     }
 
     /// The next effect; services react to deliveries while this is called.
@@ -197,7 +190,7 @@ impl Node {
             match self.core.pg.poll_output_seen(&mut see) {
                 Some(output) => self.on_ring(output),
                 None if self.open_gate() => return Some(NodeOutput::GateOpened),
-                None => return self.exit_when_done(),
+                None => return self.go_on_stopping(),
             }
         }
     }
@@ -406,37 +399,6 @@ impl Node {
         if let Some(service) = self.services.get_mut(id) {
             act(service, &mut Ctx::new(&mut self.core, id));
         }
-    }
-
-    /// Services stop in the order of their priorities, then the ring is told (corosync
-    /// `service.c:corosync_service_unlink_all`, v3.1.7).
-    fn shut_down(&mut self, reason: ExitReason) {
-        if self.stopping != Stopping::No {
-            return;
-        }
-        for id in self.services.stop_order() {
-            self.with_service(id, |s, cx| s.stop(cx));
-            if let Some(service) = self.services.get(id) {
-                let text = format!("Service engine unloaded: {}", service.info().title);
-                self.log(Subsystem::Serv, Priority::Notice, text);
-            }
-            let conns: Vec<ConnId> = self.core.clients.of(id).collect();
-            for conn in conns {
-                self.core.push(NodeOutput::LibClose(conn));
-            }
-        }
-        // What the ring still has to say, the goodbye last, leaves before the host stops.
-        self.core.pg.srp_mut().leave();
-        self.stopping = Stopping::Leaving(reason);
-    }
-
-    /// The last output of all.
-    const fn exit_when_done(&mut self) -> Option<NodeOutput> {
-        let Stopping::Leaving(reason) = self.stopping else {
-            return None;
-        };
-        self.stopping = Stopping::Done;
-        Some(NodeOutput::Exit(reason))
     }
 
     fn dump_state(&mut self) {

@@ -71,7 +71,8 @@ pub(crate) fn get_bytes<'a>(
 }
 
 /// A C string in an array of `n` bytes: what stands in front of its NUL. The last byte is never text: C reads on
-/// behind an array without a NUL, so nobody sends one on purpose, and [`put_chars`] could not write it again.
+/// behind an array without a NUL, so nobody sends one on purpose, and [`put_chars`] could not write it again
+/// (`docs/deviations.md`, D-47).
 pub(crate) fn get_chars<'a>(
     r: &mut Reader<'a>,
     n: usize,

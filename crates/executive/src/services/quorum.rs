@@ -317,7 +317,8 @@ fn log_nodes(cx: &mut Ctx<'_>, title: &str, nodes: &[NodeId]) {
 }
 
 /// `Members[3]: 1 2 3`, in lines that end in a backslash while more follow (`log_view_list`). C cuts the last
-/// number of such a line where its buffer ends; here it stands whole on the next line alone.
+/// number of such a line where its buffer ends; here it stands whole on the next line alone
+/// (`docs/deviations.md`, D-48).
 fn node_lines(title: &str, nodes: &[NodeId]) -> Vec<String> {
     let head = format!("{title}[{}]:", nodes.len());
     let mut lines = Vec::new();

@@ -233,6 +233,16 @@ impl Pg {
         self.srp.free_frames(self.lane)
     }
 
+    /// Whether nothing waits to be sent in the open lane.
+    #[must_use]
+    pub fn is_idle(&self) -> bool {
+        let packer = match self.lane {
+            Lane::Regular => &self.regular,
+            Lane::Transitional => &self.transitional,
+        };
+        packer.is_empty() && self.srp.free_frames(self.lane) == self.srp.queue_capacity()
+    }
+
     /// How full the open queue is; `before` decides inside the gaps between levels.
     #[must_use]
     pub fn level(&self, before: QueueLevel) -> QueueLevel {

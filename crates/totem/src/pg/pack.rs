@@ -98,6 +98,11 @@ impl Packer {
         self.full.pop_front()
     }
 
+    /// Whether nothing waits for company.
+    pub(super) fn is_empty(&self) -> bool {
+        self.lengths.is_empty() && self.full.is_empty()
+    }
+
     const fn used(&self) -> usize {
         PacketHeader::LEN + 2 * self.lengths.len() + self.data.len()
     }

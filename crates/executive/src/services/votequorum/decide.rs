@@ -2,7 +2,8 @@
 //! `votequorum.c:recalculate_quorum`, `calculate_quorum`, `are_we_quorate`, v3.1.7).
 //!
 //! Votes are added up with saturation: numbers come from other nodes, and too many votes must not wrap around to
-//! few. C keeps the quorum in 8 bits; here it is a `u32`, so that a quorum of 256 is not one of 0.
+//! few. C keeps the quorum in 8 bits; here it is a `u32`, so that a quorum of 256 is not one of 0
+//! (`docs/deviations.md`, D-41).
 
 use core::time::Duration;
 

@@ -90,9 +90,6 @@ impl DeviceSettings {
 }
 
 impl Device {
-    /// C's array for the name holds this many bytes and a NUL.
-    const NAME_MAX: usize = 254;
-
     pub(super) fn new(config: Option<&QdeviceConfig>) -> Self {
         let settings = config.map(|device| DeviceSettings {
             votes: Some(device.votes),
@@ -175,9 +172,6 @@ impl Votequorum {
             voteq(cx, Priority::Info, text.to_owned());
             return Some(Err(CsError::Access));
         }
-        if name.len() > Device::NAME_MAX {
-            return Some(Err(CsError::InvalidParam));
-        }
         if self.is_registered() {
             let same = name == self.device.name;
             return Some(if same {
@@ -224,9 +218,6 @@ impl Votequorum {
         new: &[u8],
     ) -> Result<(), CsError> {
         self.check_device(old)?;
-        if new.len() > Device::NAME_MAX {
-            return Err(CsError::InvalidParam);
-        }
         cx.mcast(&Message::DeviceReconfigure { old, new })
             .map_err(|_| CsError::TryAgain)
     }
@@ -306,9 +297,6 @@ impl Votequorum {
         operation: u32,
         name: &[u8],
     ) {
-        if name.len() > Device::NAME_MAX {
-            return;
-        }
         match operation {
             Message::REGISTER if from == cx.me() => self.own_registration(cx, name),
             Message::REGISTER if self.device.name.is_empty() => {
@@ -351,7 +339,7 @@ impl Votequorum {
 
     /// A device changed its name.
     pub(super) fn device_renamed(&mut self, old: &[u8], new: &[u8]) {
-        if old == self.device.name && new.len() <= Device::NAME_MAX {
+        if old == self.device.name {
             self.device.name = new.to_vec();
         }
     }

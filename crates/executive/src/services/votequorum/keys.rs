@@ -79,7 +79,8 @@ impl Keys {
         if change.key.as_str() != CANCEL {
             return Wish::Reread;
         }
-        // Taking the wish back is no wish; C reads the configuration again, which undoes changes made at run time.
+        // Taking the wish back is no wish; C reads the configuration again, which undoes changes made at run time
+        // (D-45).
         match (change.event, &change.new) {
             (TrackEvent::Add | TrackEvent::Modify, Some(Value::U8(1..))) => Wish::CancelWaitForAll,
             (TrackEvent::Add | TrackEvent::Modify | TrackEvent::Delete, _) => Wish::Nothing,

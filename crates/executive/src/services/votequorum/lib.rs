@@ -73,7 +73,7 @@ impl Votequorum {
         }
         let me = view.nodes.me();
         send_change(cx, Reconfigure::EXPECTED_VOTES, me, votes)?;
-        // Clients see the new number at once, the decision follows when the message comes back.
+        // Only what was sent counts (D-43). Clients see the new number at once, the decision follows when the message comes back.
         if votes > 0 {
             self.model.view.nodes.expect(votes);
         }

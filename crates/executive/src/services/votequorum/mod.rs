@@ -133,7 +133,8 @@ impl Votequorum {
         send_info(cx, self.model.device_info())
     }
 
-    /// The ring's queue is full. C leaves the others with what they knew before; here they hear it a little later.
+    /// The ring's queue is full. C leaves the others with what they knew before; here they hear it a little later
+    /// (D-44).
     fn tell_later(cx: &mut Ctx<'_>) {
         cx.set_timer(TIMER_RETRY, cx.now() + RETRY_INTERVAL);
     }

@@ -138,7 +138,8 @@ impl Model {
         self.phase = Phase::Settled;
     }
 
-    /// A member tells what it, or its quorum device, contributes. What it tells of others is not its business.
+    /// A member tells what it, or its quorum device, contributes. What it tells of others is not its business
+    /// (D-42).
     pub(super) fn node_info(&mut self, from: NodeId, info: &NodeInfo) {
         let told = if info.nodeid == DEVICE {
             self.told_of_device(from, info)
@@ -277,7 +278,7 @@ impl Model {
         let own = info.nodeid == self.view.nodes.me();
         let node = self.view.nodes.get_mut(info.nodeid)?;
         node.flags = if own {
-            // What the device said since the message left must not be forgotten; C forgets it.
+            // What the device said since the message left must not be forgotten; C forgets it (D-46).
             flags.without(DEVICE_FLAGS).with(only_device(node.flags))
         } else {
             flags
