@@ -2,7 +2,6 @@
 
 use core::time::Duration;
 
-use ferrosync_wire::Encode;
 use ferrosync_wire::ipc::votequorum::InfoFlags;
 
 use super::*;
