@@ -135,12 +135,12 @@ impl Cmap {
     /// A key's value (`cmap_get`).
     ///
     /// # Errors
-    /// [`Error::NotFound`], [`Error::BadKey`].
+    /// [`Error::NotFound`], [`Error::BadKey`]; [`ConnectionError::Busy`] when a long value grows all the time.
     pub fn get(&mut self, key: &str) -> Result<Value, Error> {
         let key = name(key)?;
         // Almost every value is short; of a longer one the length is asked for, unless it changes meanwhile.
         let mut capacity = FIRST_CAPACITY;
-        loop {
+        for _ in 0..GET_ATTEMPTS {
             match self
                 .connection
                 .call::<Got<'_>, Error>(&Request::Get { key, capacity })
@@ -156,6 +156,7 @@ impl Cmap {
             }
             capacity = len.max(1);
         }
+        Err(ConnectionError::Busy.into())
     }
 
     /// Creates or changes a key (`cmap_set`).
@@ -361,3 +362,5 @@ fn event(tracker: Tracker, notify: &Notify<'_>) -> Result<Event, Error> {
 
 /// Room for a value in the first attempt to get one, in bytes.
 const FIRST_CAPACITY: u64 = 512;
+/// How often a value that grows is tried to get.
+const GET_ATTEMPTS: usize = 8;

@@ -130,6 +130,11 @@ impl Connection {
         self.client.flow_control() != 0
     }
 
+    /// The longest message in bytes, its head included.
+    pub(crate) const fn max_msg_size(&self) -> usize {
+        self.client.max_msg_size() as usize
+    }
+
     /// How long a call may take.
     pub(crate) const fn timeout(&self) -> Duration {
         self.timeout

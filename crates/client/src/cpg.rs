@@ -43,7 +43,7 @@ service_error! {
         NotJoined = NotExist, "the group is not joined";
         /// The membership changed while a long message was on its way: no member gets it. Send it again.
         Interrupted = Interrupt, "the membership changed in the middle of a long message";
-        /// The message is longer than 4 GiB, or for [`Cpg::try_mcast`] longer than [`Cpg::ATOMIC_MAX`].
+        /// The message is longer than 4 GiB, or for [`Cpg::try_mcast`] longer than [`Cpg::atomic_max`].
         TooBig = TooBig, "the message is too long";
     }
 }
@@ -119,9 +119,10 @@ pub enum Cause {
 }
 
 impl Cpg {
-    /// The longest message that travels in one piece, in bytes; longer ones are sent in several
-    /// (`cpg_max_atomic_msgsize_get`).
-    pub const ATOMIC_MAX: usize = (1 << 20) - 1024;
+    /// The longest message that travels in one piece where the daemon offers shared memory, in bytes.
+    pub const ATOMIC_MAX: usize = (1 << 20) - Self::HEADS;
+    /// Room for the heads that daemons put in front of a message.
+    const HEADS: usize = 1024;
 
     /// Connects (`cpg_model_initialize`).
     ///
@@ -188,7 +189,7 @@ impl Cpg {
     /// Sends the group a message made of these parts (`cpg_mcast_joined`), waiting while the cluster is busy. It
     /// is delivered to this process too. A process that is in no group sends nothing, and is not told.
     ///
-    /// Up to [`Self::ATOMIC_MAX`] bytes the message is accepted with this call: every member gets it unless this
+    /// Up to [`Self::atomic_max`] bytes the message is accepted with this call: every member gets it unless this
     /// node fails.
     ///
     /// # Errors
@@ -196,42 +197,35 @@ impl Cpg {
     /// [`Error::NotJoined`]; what was sent of it reaches nobody.
     pub fn mcast(&mut self, parts: &[&[u8]]) -> Result<(), Error> {
         let len = length(parts);
-        if len > Self::ATOMIC_MAX {
+        if len > self.atomic_max() {
             return self.mcast_pieces(parts, len);
         }
         let head = Request::mcast_head(AGREED, len);
-        let all: Vec<&[u8]> = [&head[..]]
-            .into_iter()
-            .chain(parts.iter().copied())
-            .collect();
-        Ok(self.connection.send_patiently(&all)?)
+        Ok(self.connection.send_patiently(&framed(&head, parts))?)
     }
 
     /// As [`Self::mcast`] for a message that travels in one piece, but does not wait: for programs that would
     /// rather do something else while [`Self::is_held_back`].
     ///
     /// # Errors
-    /// [`ConnectionError::Busy`] when the cluster is busy now; [`Error::TooBig`] above [`Self::ATOMIC_MAX`].
+    /// [`ConnectionError::Busy`] when the cluster is busy now; [`Error::TooBig`] above [`Self::atomic_max`].
     pub fn try_mcast(&mut self, parts: &[&[u8]]) -> Result<(), Error> {
         let len = length(parts);
-        if len > Self::ATOMIC_MAX {
+        if len > self.atomic_max() {
             return Err(Error::TooBig);
         }
         let head = Request::mcast_head(AGREED, len);
-        let all: Vec<&[u8]> = [&head[..]]
-            .into_iter()
-            .chain(parts.iter().copied())
-            .collect();
-        Ok(self.connection.send(&all)?)
+        Ok(self.connection.send(&framed(&head, parts))?)
     }
 
     /// Pieces are answered one by one. They do not follow the caller's parts as in C, which would send many small
     /// ones.
     fn mcast_pieces(&mut self, parts: &[&[u8]], len: usize) -> Result<(), Error> {
         let msglen = u32::try_from(len).map_err(|_| Error::TooBig)?;
+        let atomic_max = self.atomic_max().max(1);
         let mut from = 0;
         while from < len {
-            let to = len.min(from + Self::ATOMIC_MAX);
+            let to = len.min(from + atomic_max);
             let kind = if from == 0 {
                 PieceKind::FIRST
             } else if to == len {
@@ -240,12 +234,19 @@ impl Cpg {
                 PieceKind::CONTINUED
             };
             let head = Request::partial_mcast_head(AGREED, msglen, kind, to - from);
-            let mut piece = vec![&head[..]];
-            piece.extend(slices(parts, from, to));
+            let piece = framed(&head, &slices(parts, from, to));
             let Done = self.connection.call_parts::<PartSent, Error>(&piece)?;
             from = to;
         }
         Ok(())
+    }
+
+    /// The longest message that travels in one piece over this connection, in bytes; longer ones are sent in
+    /// several (`cpg_max_atomic_msgsize_get`).
+    #[must_use]
+    pub fn atomic_max(&self) -> usize {
+        let carried = self.connection.max_msg_size().saturating_sub(Self::HEADS);
+        Self::ATOMIC_MAX.min(carried)
     }
 
     /// Whether multicasts have to wait at the moment: services synchronise, or the ring's queue is full.
@@ -457,6 +458,14 @@ impl fmt::Display for Process {
 
 fn with_cause(address: &Address) -> (Process, Cause) {
     (address.into(), address.reason.into())
+}
+
+/// A message's head, and what it is made of.
+fn framed<'a>(head: &'a [u8], parts: &[&'a [u8]]) -> Vec<&'a [u8]> {
+    let mut all = Vec::with_capacity(1 + parts.len());
+    all.push(head);
+    all.extend_from_slice(parts);
+    all
 }
 
 fn length(parts: &[&[u8]]) -> usize {
