@@ -99,8 +99,7 @@ impl Srp {
     }
 
     pub(super) fn on_join(&mut self, now: Instant, header: &Header, join: &Join, order: RxOrder) {
-        if self.was_paused(now) {
-            let pause = now.since(self.pause_stamp);
+        if let Some(pause) = self.take_pause(now) {
             self.event(SrpEvent::Paused(pause));
             self.push(Output::DiscardReceived);
             self.stats.rx_msg_dropped += 1;

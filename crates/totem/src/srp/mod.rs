@@ -108,8 +108,8 @@ pub struct Srp {
     /// Sender-local message counter that nobody reads.
     global_seqno: i32,
     pause_stamp: Instant,
-    /// When a pause was found; joins handled at this very instant were queued during it.
-    paused_at: Option<Instant>,
+    /// When a pause was found, and how long it was; the next join may have been queued during it.
+    paused_at: Option<(Instant, Duration)>,
     /// For headers that are written in place.
     scratch: Vec<u8>,
 }
@@ -475,7 +475,7 @@ impl Srp {
             return;
         }
         self.pause_stamp = now;
-        self.paused_at = Some(now);
+        self.paused_at = Some((now, late));
         self.arm(now, Timer::Pause, self.pause_interval());
         for timer in [Timer::Token, Timer::Heartbeat] {
             if self.timers.get(timer).is_some_and(|at| at <= now) {
@@ -492,9 +492,20 @@ impl Srp {
         }
     }
 
-    /// Whether a join handled now waited while the process did not run.
-    fn was_paused(&self, now: Instant) -> bool {
-        self.paused_at == Some(now) || now.since(self.pause_stamp) > self.config.token / 2
+    /// How long the process did not run while a join that is handled now may have waited. Afterwards joins count
+    /// again: what waited was thrown away.
+    ///
+    /// It takes a while to read what waited, so that joins shortly after the pause are suspect, too; who gathers
+    /// sends his again.
+    fn take_pause(&mut self, now: Instant) -> Option<Duration> {
+        let late = now.since(self.pause_stamp);
+        let pause = match self.paused_at.take() {
+            Some((at, pause)) if now.since(at) <= self.config.join => pause,
+            Some(_) | None if late > self.config.token / 2 => late,
+            Some(_) | None => return None,
+        };
+        self.pause_stamp = now;
+        Some(pause)
     }
 
     fn pause_interval(&self) -> Duration {
