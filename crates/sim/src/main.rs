@@ -62,7 +62,7 @@ impl Command {
         let mut budget = 2_000;
         let mut args = args.iter();
         while let Some(arg) = args.next() {
-            let mut value = || args.next().ok_or(format!("{arg} needs a value"));
+            let mut value = || args.next().ok_or_else(|| format!("{arg} needs a value"));
             match arg.as_str() {
                 "--seed" => seed = Some(number(value()?)?),
                 "--seeds" => seeds = range(value()?)?,
@@ -156,7 +156,7 @@ impl Tally {
         }
         if let Some(failure) = &outcome.failure {
             self.failed += 1;
-            self.exit.get_or_insert(failure.class.exit_code());
+            self.exit.get_or_insert_with(|| failure.class.exit_code());
             println!("{failure}\n  {}", repro_line(seed));
         }
     }
