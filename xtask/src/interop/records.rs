@@ -1,6 +1,6 @@
 //! What the clients of a storm saw, checked against what extended virtual synchrony promises.
 //!
-//! Each client of `interop/cpg_storm.c` writes one record; [`parse`] reads it, [`check`] compares all records of a run:
+//! Each client of `interop/cpg_storm.c` writes one record; [`parse()`] reads it, [`check()`] compares all records of a run:
 //!
 //! * **damage**: every body arrived as it was sent;
 //! * **duplicates**: nobody received a message twice;

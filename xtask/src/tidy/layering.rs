@@ -143,7 +143,12 @@ const LAYERS: [Layer; 9] = [
         "ferrosync-executive",
         &["ferrosync-totem", "ferrosync-wire"],
     ),
-    Layer::new("ferrosync-client", &["ferrosync-ipc", "ferrosync-wire"]),
+    Layer {
+        name: "ferrosync-client",
+        ship: &["ferrosync-ipc", "ferrosync-wire"],
+        // Its tests bring their own daemon.
+        test: &["ferrosync-daemon"],
+    },
     Layer::new(
         "ferrosync-sim",
         &["ferrosync-executive", "ferrosync-totem", "ferrosync-wire"],
@@ -152,10 +157,7 @@ const LAYERS: [Layer; 9] = [
         "ferrosync-daemon",
         &["ferrosync-executive", "ferrosync-ipc", "ferrosync-wire"],
     ),
-    Layer::new(
-        "ferrosync",
-        &["ferrosync-client", "ferrosync-daemon", "ferrosync-wire"],
-    ),
+    Layer::new("ferrosync", &["ferrosync-daemon"]),
     Layer::new("xtask", &[]),
 ];
 
