@@ -3,6 +3,7 @@
 use std::ffi::OsStr;
 use std::fs;
 use std::io::Write as _;
+use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -18,6 +19,13 @@ pub(crate) enum Kind {
     Corosync,
 }
 
+/// How its clients' messages travel (`system.qb_ipc_type`).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Ipc {
+    Shm,
+    Socket,
+}
+
 /// A running daemon: the only node of its cluster. Ends with this value.
 #[derive(Debug)]
 pub(crate) struct Daemon {
@@ -27,11 +35,13 @@ pub(crate) struct Daemon {
 
 impl Daemon {
     /// Starts a daemon and waits until it serves.
-    pub(crate) fn start(kind: Kind) -> Self {
+    pub(crate) fn start(kind: Kind, ipc: Ipc) -> Self {
         let dir = TempDir::new().unwrap();
         let conf = dir.path().join("corosync.conf");
-        let state = dir.path().display();
-        fs::write(&conf, CONF.replace("STATE", &state.to_string())).unwrap();
+        let ipc = format!("{ipc:?}").to_lowercase();
+        let state = dir.path().display().to_string();
+        let text = CONF.replace("STATE", &state).replace("IPC", &ipc);
+        fs::write(&conf, text).unwrap();
         let mut command = match kind {
             Kind::Ferrosync => {
                 let mut command = this_program_as("ferrosyncd");
@@ -115,7 +125,12 @@ fn namespaces() -> Option<Command> {
 }
 
 /// Runs [`crate::inside`] where nobody else's daemon is.
-pub(crate) fn in_namespaces(kind: Kind) {
+pub(crate) fn in_namespaces(kind: Kind, ipc: Ipc) {
+    if kind == Kind::Corosync && !Path::new(COROSYNC).exists() {
+        return skipped(&format!(
+            "client tests with {COROSYNC}: it is not installed"
+        ));
+    }
     let Some(mut command) = namespaces() else {
         skipped(&format!(
             "client tests with {kind:?}: no namespaces, or no `ip`"
@@ -126,13 +141,18 @@ pub(crate) fn in_namespaces(kind: Kind) {
     let output = command
         .arg(this)
         .args(["--exact", "inside", "--nocapture"])
-        .env(INSIDE, format!("{kind:?}"))
+        .env(INSIDE, name_of(kind, ipc))
         .output()
         .unwrap();
     let text = [output.stdout, output.stderr].concat();
     let text = String::from_utf8_lossy(&text);
     assert!(output.status.success(), "{text}");
     assert!(text.contains(ALL_DONE), "{text}");
+}
+
+/// What a combination is called.
+pub(crate) fn name_of(kind: Kind, ipc: Ipc) -> String {
+    format!("{kind:?} over {ipc:?}")
 }
 
 /// A child process that is this program again.
@@ -175,7 +195,7 @@ pub(crate) const INSIDE: &str = "FERROSYNC_CLIENT_TEST";
 pub(crate) const CHILD: &str = "FERROSYNC_CLIENT_TEST_CHILD";
 const CONF_FILE: &str = "FERROSYNC_CLIENT_TEST_CONF";
 /// Debian's daemon.
-pub(crate) const COROSYNC: &str = "/usr/sbin/corosync";
+const COROSYNC: &str = "/usr/sbin/corosync";
 /// How long anything may take on a busy machine.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
@@ -201,6 +221,7 @@ system {
     sched_rr: no
     move_to_root_cgroup: no
     state_dir: STATE
+    qb_ipc_type: IPC
 }
 logging {
     to_syslog: no

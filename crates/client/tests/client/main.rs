@@ -12,9 +12,7 @@ mod quorum;
 #[cfg(test)]
 mod votequorum;
 
-use std::path::Path;
-
-use daemon::{Daemon, Kind};
+use daemon::{Daemon, Ipc, Kind};
 
 /// What is tested, by name.
 const BODIES: &[(&str, fn())] = &[
@@ -47,37 +45,44 @@ const BODIES: &[(&str, fn())] = &[
 
 #[test]
 fn with_ferrosync() {
-    daemon::in_namespaces(Kind::Ferrosync);
+    daemon::in_namespaces(Kind::Ferrosync, Ipc::Shm);
+}
+
+#[test]
+fn with_ferrosync_over_sockets() {
+    daemon::in_namespaces(Kind::Ferrosync, Ipc::Socket);
 }
 
 #[test]
 fn with_corosync() {
-    if Path::new(daemon::COROSYNC).exists() {
-        daemon::in_namespaces(Kind::Corosync);
-    } else {
-        daemon::skipped(&format!(
-            "client tests with {}: it is not installed",
-            daemon::COROSYNC
-        ));
-    }
+    daemon::in_namespaces(Kind::Corosync, Ipc::Shm);
+}
+
+#[test]
+fn with_corosync_over_sockets() {
+    daemon::in_namespaces(Kind::Corosync, Ipc::Socket);
 }
 
 /// Everything that happens in the namespaces; elsewhere nothing.
 #[test]
 fn inside() {
-    let Ok(kind) = std::env::var(daemon::INSIDE) else {
+    let Ok(name) = std::env::var(daemon::INSIDE) else {
         return;
     };
-    let kind = [Kind::Ferrosync, Kind::Corosync]
+    let kinds = [Kind::Ferrosync, Kind::Corosync];
+    let all = kinds
         .into_iter()
-        .find(|k| format!("{k:?}") == kind)
-        .unwrap();
-    let mut daemon = Daemon::start(kind);
-    for (name, body) in BODIES {
-        eprintln!("{kind:?}: {name}");
+        .flat_map(|kind| [(kind, Ipc::Shm), (kind, Ipc::Socket)]);
+    let this = all
+        .into_iter()
+        .find(|(kind, ipc)| daemon::name_of(*kind, *ipc) == name);
+    let (kind, ipc) = this.expect("one of those that were started");
+    let mut daemon = Daemon::start(kind, ipc);
+    for (body_name, body) in BODIES {
+        eprintln!("{name}: {body_name}");
         body();
     }
-    eprintln!("{kind:?}: the end of the daemon");
+    eprintln!("{name}: the end of the daemon");
     let mut cpg = cpg::connect();
     let mut cmap = cmap::connect();
     let mut quorum = quorum::connect();
