@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use ferrosync_totem::pg::{Pg, QueueLevel};
 use ferrosync_wire::{Decode, Instant, NodeId, Reader, RingId, ServiceId, exec};
 
+use crate::capabilities::Announced;
 use crate::clients::Clients;
 use crate::counters::ExecCounters;
 use crate::icmap::Icmap;
@@ -30,6 +31,7 @@ pub struct Core {
     pub(crate) internal: VecDeque<Internal>,
     pub(crate) timers: BTreeMap<(ServiceId, u32), Instant>,
     pub(crate) exec_counters: ExecCounters,
+    pub(crate) announced: Announced,
     pub(crate) level: QueueLevel,
     pub(crate) scratch: Vec<u8>,
     pub(crate) transport: Transport,

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use ferrosync_totem::pg::{Group, GroupMessage};
 use ferrosync_totem::srp::{ConfChg, ConfChgKind, Guarantee};
+use ferrosync_wire::capability::Capabilities;
 use ferrosync_wire::ipc::{CsError, RequestHeader, ResponseHeader};
 use ferrosync_wire::{ConnId, Decode, Encode, NodeId, Reader, ServiceId, exec};
 
@@ -18,6 +19,7 @@ impl Node {
         match message.group {
             Group::Services => self.exec_deliver(message.from, &message.body),
             Group::Sync => self.sync_deliver(message.from, &message.body),
+            Group::Ferrosync => self.on_announcement(message.from, &message.body),
         }
     }
 
@@ -60,6 +62,7 @@ impl Node {
                 self.core.members.clone_from(&change.members);
                 let (view, message) = self.core.sync.begin(change.members, change.ring);
                 self.sync_send(&message);
+                self.announce();
                 for id in self.services.ids() {
                     self.with_service(id, |s, cx| s.sync_init(cx, &view));
                 }
@@ -115,6 +118,10 @@ impl Node {
     fn sync_complete(&mut self) {
         let text = "Completed service synchronization, ready to provide service.";
         self.log(Subsystem::Main, Priority::Notice, text.to_owned());
+        if self.core.all_can(Capabilities::WHOLE_MESSAGES) {
+            // Who comes from another ring never saw the beginning of a message that the change tore (D-50).
+            self.core.pg.mend_torn();
+        }
         self.core.pg.trans_ack(self.core.now);
         self.synced_once = crate::node::SyncedOnce::Yes;
         for id in self.services.ids() {

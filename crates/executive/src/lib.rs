@@ -4,6 +4,7 @@
 
 pub mod config;
 
+mod capabilities;
 pub mod clients;
 mod control;
 pub mod core;

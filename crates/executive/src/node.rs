@@ -9,6 +9,7 @@ use ferrosync_totem::srp::{Input, SrpEvent};
 use ferrosync_wire::value::{Key, Value};
 use ferrosync_wire::{ConnId, Instant, NodeId, RingId, RingSeq, ServiceId};
 
+use crate::capabilities::Announced;
 use crate::clients::Clients;
 use crate::config::Config;
 use crate::control::ControlKeys;
@@ -102,6 +103,7 @@ impl Node {
             internal: VecDeque::new(),
             timers: BTreeMap::new(),
             exec_counters: ExecCounters::default(),
+            announced: Announced::default(),
             level: QueueLevel::Low,
             scratch: Vec::new(),
             transport: Transport::new(&boot.config),

@@ -7,6 +7,7 @@
 #![forbid(unsafe_code)]
 
 mod aligned;
+pub mod capability;
 #[cfg(test)]
 mod captured;
 pub mod codec;

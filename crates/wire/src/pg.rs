@@ -95,6 +95,10 @@ pub const SERVICES_GROUP: [u8; 5] = [1, 0, 1, 0, b'a'];
 /// Group header of messages for the sync engine: one group named `sync`.
 pub const SYNC_GROUP: [u8; 8] = [1, 0, 4, 0, b's', b'y', b'n', b'c'];
 
+/// Group header of messages among Ferrosync nodes: one group named `ferrosync`. C nodes belong to no such group and
+/// ignore what is sent to it (corosync `totempg.c:app_deliver_fn`, v3.1.7).
+pub const FERROSYNC_GROUP: [u8; 13] = *b"\x01\x00\x09\x00ferrosync";
+
 /// Which groups a message names, and its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grouped {
@@ -102,6 +106,8 @@ pub struct Grouped {
     pub services: bool,
     /// The message names the sync engine's group.
     pub sync: bool,
+    /// The message names the group of Ferrosync nodes.
+    pub ferrosync: bool,
     /// Where the body starts.
     pub body_offset: usize,
 }
@@ -115,12 +121,14 @@ impl Grouped {
         let mut found = Self {
             services: false,
             sync: false,
+            ferrosync: false,
             body_offset: 0,
         };
         for c in lengths.chunks_exact(2) {
             let name = r.bytes(usize::from(u16::from_le_bytes([c[0], c[1]])), "group name")?;
             found.services |= name == b"a";
             found.sync |= name == b"sync";
+            found.ferrosync |= name == b"ferrosync";
         }
         found.body_offset = message.len() - r.rest().len();
         Ok(found)

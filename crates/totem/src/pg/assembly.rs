@@ -19,6 +19,14 @@ pub(super) struct Assemblies {
 #[derive(Debug, Default)]
 struct UsedLane(Option<Lane>);
 
+/// The beginning of a message whose rest is not sent yet.
+#[derive(Debug)]
+pub(super) struct Torn {
+    pub(super) bytes: Bytes,
+    /// Fragment id under which the rest goes on.
+    pub(super) fragment: u8,
+}
+
 /// The unfinished message of one sender.
 #[derive(Debug, Default)]
 struct Assembly {
@@ -60,6 +68,17 @@ impl Assemblies {
             self.regular.remove(node);
             self.transitional.remove(node);
         }
+    }
+
+    /// Forgets what was begun by anybody in the regular lane; what `me` had begun is returned.
+    pub(super) fn forget_all(&mut self, me: NodeId) -> Option<Torn> {
+        let own = self.regular.remove(&me);
+        self.regular.clear();
+        let own = own.filter(|a| a.last_fragment != 0 && a.broken == Broken::No)?;
+        Some(Torn {
+            bytes: own.buffer.freeze(),
+            fragment: own.last_fragment,
+        })
     }
 
     /// Takes a packet apart; `deliver` gets every message that is complete with it.

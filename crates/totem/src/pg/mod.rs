@@ -10,7 +10,7 @@ mod pack;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use ferrosync_wire::pg::{Grouped, SERVICES_GROUP, SYNC_GROUP};
+use ferrosync_wire::pg::{FERROSYNC_GROUP, Grouped, SERVICES_GROUP, SYNC_GROUP};
 use ferrosync_wire::{Instant, NodeId, RingSeq};
 
 use crate::srp::{
@@ -40,6 +40,8 @@ pub enum Group {
     Services,
     /// Messages of the synchronisation engine.
     Sync,
+    /// Messages among Ferrosync nodes, which C nodes ignore.
+    Ferrosync,
 }
 
 /// One effect, in the order in which it must take effect.
@@ -199,6 +201,7 @@ impl Pg {
         let head: &[u8] = match group {
             Group::Services => &SERVICES_GROUP,
             Group::Sync => &SYNC_GROUP,
+            Group::Ferrosync => &FERROSYNC_GROUP,
         };
         let (packer, lane) = match self.lane {
             Lane::Regular => (&mut self.regular, Lane::Regular),
@@ -274,6 +277,18 @@ impl Pg {
         self.assemblies.use_lane(Lane::Regular);
     }
 
+    /// Makes messages whole that the membership change tore: every member forgets the parts that it has, and who sent
+    /// a part sends its message again from the start. Only right when all members do it at the same place of the
+    /// order, before [`Self::trans_ack`].
+    pub fn mend_torn(&mut self) {
+        let me = self.srp.me();
+        if let Some(torn) = self.assemblies.forget_all(me) {
+            let mtu = self.srp.config().payload_mtu.get();
+            let frames = pack::beginning(&torn.bytes, torn.fragment, mtu);
+            self.srp.requeue(Lane::Regular, frames);
+        }
+    }
+
     /// See [`Srp::request_token_event`].
     pub fn request_token_event(&mut self, now: Instant) {
         self.srp.request_token_event(now);
@@ -347,6 +362,8 @@ fn addressed(from: NodeId, message: &Bytes) -> Option<GroupMessage> {
         Group::Services
     } else if grouped.sync {
         Group::Sync
+    } else if grouped.ferrosync {
+        Group::Ferrosync
     } else {
         return None;
     };

@@ -143,6 +143,28 @@ impl Packer {
     }
 }
 
+/// Frames with the beginning of a message whose rest waits under the fragment id `fragment`.
+pub(super) fn beginning(bytes: &[u8], fragment: u8, mtu: usize) -> VecDeque<BytesMut> {
+    let room = mtu - PacketHeader::LEN - 2;
+    let mut frames = VecDeque::new();
+    let mut continuation = 0;
+    for piece in bytes.chunks(room) {
+        let header = PacketHeader {
+            fragmented: fragment,
+            continuation,
+            msg_count: 1,
+        };
+        let mut frame = vec![0; Srp::FRAME_HEAD];
+        header.encode(&mut Writer::new(&mut frame));
+        let mut frame = BytesMut::from(&frame[..]);
+        frame.put_u16_le(u16::try_from(piece.len()).expect("the MTU fits 16 bits"));
+        frame.put_slice(piece);
+        frames.push_back(frame);
+        continuation = fragment;
+    }
+    frames
+}
+
 /// With less room than this a packet is closed: a length and a few bytes are not worth waiting for.
 const MIN_ROOM: usize = 16;
 

@@ -20,6 +20,8 @@ struct Ring {
 enum AutoSync {
     /// Acknowledge every regular change at once, as if no service had anything to synchronise.
     Yes,
+    /// The same among nodes that make torn messages whole.
+    Mending,
     No,
 }
 
@@ -65,7 +67,10 @@ impl Ring {
                 PgOutput::ConfChg(c) => {
                     let members = c.members.iter().map(|n| n.0).collect();
                     self.seen[i].push(Seen::Change(c.kind, members));
-                    if c.kind == ConfChgKind::Regular && self.sync == AutoSync::Yes {
+                    if c.kind == ConfChgKind::Regular && self.sync != AutoSync::No {
+                        if self.sync == AutoSync::Mending {
+                            self.nodes[i].mend_torn();
+                        }
                         self.nodes[i].trans_ack(self.now);
                     }
                 }
@@ -266,4 +271,45 @@ fn a_full_queue_says_so_and_loses_nothing() {
     assert_eq!(ring.nodes[0].level(QueueLevel::Low), QueueLevel::Critical);
     ring.run_until("drained", 60 * SECOND, |r| r.messages(1).len() == accepted);
     assert_eq!(ring.nodes[0].level(QueueLevel::Critical), QueueLevel::Low);
+}
+
+/// Nodes 1 and 2 are on a ring, node 3 is alone; when they meet, a mebibyte of node 1 is half sent.
+fn met_in_the_middle_of_a_message(sync: AutoSync) -> Ring {
+    let mut ring = Ring::new(3);
+    ring.sync = sync;
+    ring.side = vec![0, 0, 9];
+    ring.run_until("two", 20 * SECOND, |r| r.on_one_ring(&[0, 1]));
+    ring.run_until("one", 20 * SECOND, |r| r.on_one_ring(&[2]));
+    let body: Vec<u8> = (0..1 << 20).map(|i| (i % 241) as u8).collect();
+    ring.mcast(0, &body).unwrap();
+    ring.mcast(0, b"behind").unwrap();
+    let half = |r: &Ring| r.nodes[0].free_frames() > 2_500;
+    ring.run_until("half of it", SECOND, half);
+    assert!(ring.messages(0).is_empty());
+    ring.side = vec![0; 3];
+    let frame = ring.nodes[2].srp().merge_detect_frame();
+    ring.network.push_back((0, frame.into()));
+    ring.run_until("merged", 20 * SECOND, |r| r.on_one_ring(&[0, 1, 2]));
+    ring.run_until("behind", 60 * SECOND, |r| {
+        (0..3).all(|i| r.messages(i).last().is_some_and(|m| m.1 == b"behind"[..]))
+    });
+    ring
+}
+
+#[test]
+fn a_message_torn_by_a_change_is_whole_for_everybody() {
+    let ring = met_in_the_middle_of_a_message(AutoSync::Mending);
+    for i in 0..3 {
+        assert_eq!(ring.messages(i).len(), 2, "node {}", i + 1);
+        assert_eq!(ring.messages(i)[0].1.len(), 1 << 20);
+    }
+    assert_eq!(ring.messages(0), ring.messages(2));
+}
+
+#[test]
+fn among_c_nodes_a_torn_message_reaches_the_old_members_only() {
+    let ring = met_in_the_middle_of_a_message(AutoSync::Yes);
+    assert_eq!(ring.messages(0).len(), 2);
+    assert_eq!(ring.messages(1).len(), 2);
+    assert_eq!(ring.messages(2).len(), 1);
 }

@@ -66,7 +66,7 @@ impl Srp {
         frame(header, &leave)
     }
 
-    pub(super) fn merge_detect_frame(&self) -> Vec<u8> {
+    pub(crate) fn merge_detect_frame(&self) -> Vec<u8> {
         let header = Header::new(Kind::MergeDetect, 0, self.me);
         let body = MergeDetect {
             system_from: self.me,

@@ -298,6 +298,16 @@ impl Srp {
         Ok(())
     }
 
+    /// Puts frames in front of those that wait in a lane. They may be more than the lane holds otherwise: they were in
+    /// it before.
+    pub fn requeue(&mut self, lane: Lane, frames: VecDeque<BytesMut>) {
+        for frame in frames.into_iter().rev() {
+            let guarantee = Guarantee::Agreed;
+            let queued = Queued { frame, guarantee };
+            self.queues.lane_mut(lane).push_front(queued);
+        }
+    }
+
     /// Something is about to be queued: the token should not be held any longer.
     pub fn announce_message(&mut self, now: Instant) {
         self.hold_cancel(now);
@@ -345,7 +355,8 @@ impl Srp {
     /// Frames that may still be queued in a lane.
     #[must_use]
     pub fn free_frames(&self, lane: Lane) -> usize {
-        self.queues.capacity - self.queues.lane(lane).len()
+        let waiting = self.queues.lane(lane).len();
+        self.queues.capacity.saturating_sub(waiting)
     }
 
     /// Frames that a lane holds at most: 4 MiB worth (`MESSAGE_QUEUE_MAX`, corosync `totem.h`, v3.1.7).
