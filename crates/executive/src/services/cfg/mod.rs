@@ -1,6 +1,7 @@
 //! Configuration and administration (corosync `exec/cfg.c`, v3.1.7).
 //!
 //! Tells tools how nodes are reached, ends nodes, and lets other programs have a say before this node shuts down.
+//! Reload comes later (`docs/deviations.md`, D-18).
 
 mod links;
 mod shutdown;

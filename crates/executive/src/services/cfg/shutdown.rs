@@ -1,4 +1,4 @@
-//! Whether this node may shut down: programs that asked to be asked vote on it.
+//! Whether this node may shut down: programs that asked to be asked vote on it, once each (`docs/deviations.md`, D-19).
 //!
 //! ```text
 //!          try, nobody to ask                     all yes, or REGARDLESS

@@ -34,6 +34,7 @@ pub(super) fn set(cx: &mut Ctx<'_>, name: &str) -> Result<(), CsError> {
             cx.clear_ring_stats();
             cx.clear_client_stats();
         }
+        other if other.starts_with("stats.clear.") => return Err(CsError::NotSupported),
         _ => return Err(CsError::Access),
     }
     Ok(())
