@@ -87,7 +87,7 @@ pub fn of_srp(event: &SrpEvent, config: &SrpConfig) -> Vec<Record> {
         } => formed(&ring.to_string(), joined, left, failed),
         SrpEvent::TokenLost { state, .. } => token_lost(*state, config),
         SrpEvent::TokenWarning { silence } => one(
-            Priority::Info,
+            Priority::Notice,
             format!("Token has not been received in {} ms ", silence.as_millis()),
         ),
         SrpEvent::Silent(nodes) => one(
