@@ -1,4 +1,4 @@
-//! The load generator (corosync `exec/pload.c`, v3.1.7), with bounds (`docs/deviations.md`, D-23).
+//! The load generator (corosync `exec/pload.c`, v3.1.7), with bounds (`docs/deviations.md`, D-25).
 //!
 //! Whoever writes the right words into `pload.start` makes every member multicast `pload.count` messages of
 //! `pload.size` bytes as fast as it can. A member that has seen that many, whosever they are, writes down how long

@@ -1,4 +1,4 @@
-//! What clients are told about links and addresses, all of them (`docs/deviations.md`, D-22).
+//! What clients are told about links and addresses, all of them (`docs/deviations.md`, D-24).
 //!
 //! `udpu` and `udp` have one link, which works as long as the daemon runs (corosync
 //! `totemudpu.c:totemudpu_ifaces_get`, v3.1.7); whether a node answers on it is what the ring protocol believes.
