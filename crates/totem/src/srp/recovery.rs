@@ -169,6 +169,7 @@ impl Srp {
     pub(super) fn store_in_recovery(&mut self, seq: Seq, frame: &Bytes) {
         if let MembState::Recovery(recovery) = &mut self.state {
             match recovery.queue.store(seq, frame.clone()) {
+                Stored::New if is_encapsulated(frame) => recovery.sent_by_another(frame),
                 Stored::New | Stored::Duplicate => {}
                 Stored::OutOfRange => self.stats.rx_msg_dropped += 1,
             }
@@ -201,6 +202,35 @@ impl Srp {
         self.state.kind() == MembStateKind::Recovery
     }
 }
+
+impl Recovery {
+    /// What one survivor has sent, the others need not. C has every survivor send everything, and stands still for
+    /// ever when that is more than the new ring's window holds (`docs/deviations.md`, D-22).
+    fn sent_by_another(&mut self, outer: &Bytes) {
+        let inner = &outer[Mcast::LEN..];
+        let (Some(first), Some(seq)) =
+            (self.retrans.front().and_then(|f| seq_of(f)), seq_of(inner))
+        else {
+            return;
+        };
+        let offset = seq.distance_from(first);
+        let at = self
+            .retrans
+            .partition_point(|f| seq_of(f).is_some_and(|s| s.distance_from(first) < offset));
+        if self.retrans.get(at).is_some_and(|frame| frame == inner) {
+            self.retrans.remove(at);
+        }
+    }
+}
+
+/// The number of an mcast frame.
+fn seq_of(frame: &[u8]) -> Option<Seq> {
+    let bytes = frame.get(SEQ..SEQ + 4)?.try_into().ok()?;
+    Some(Seq(u32::from_le_bytes(bytes)))
+}
+
+/// Where the number of an mcast frame starts.
+const SEQ: usize = 17;
 
 impl RotationRules {
     fn visit(&mut self, token: &mut OrfToken, nothing_to_send: bool) -> Install {

@@ -112,7 +112,7 @@ impl Srp {
             hold = Hold::No;
             self.token.hold = hold;
         }
-        allowed = flow::window_limit(allowed, self.limits(), self.last_released, Seq(token.seq));
+        allowed = flow::window_limit(allowed, self.limits(), self.released(), Seq(token.seq));
         let sent = self.originate(&mut token, allowed);
         (token.fcc, token.backlog) = self.flow.update(resent + sent, token.fcc, token.backlog);
         self.update_aru(&mut token, last_aru);
@@ -120,6 +120,15 @@ impl Srp {
             return self.fail_to_receive(now);
         }
         self.pass_on(now, token, hold);
+    }
+
+    /// Up to where the ring whose token this is needs nothing any more: nothing is released before it is installed.
+    fn released(&self) -> Seq {
+        if self.is_recovering() {
+            Seq::START
+        } else {
+            self.last_released
+        }
     }
 
     /// Any token tells whether the ring is idle, even one that is dropped afterwards.
