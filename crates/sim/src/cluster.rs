@@ -11,7 +11,7 @@ use ferrosync_executive::output::{Control, Credentials, LibInput, NodeInput};
 use ferrosync_executive::{Admit, Boot, Node, pump};
 use ferrosync_totem::rng::Rng;
 use ferrosync_totem::srp::{MembStateKind, Output, RxOrder, SrpEvent};
-use ferrosync_wire::totem::Kind;
+use ferrosync_wire::totem::{Kind, Message};
 use ferrosync_wire::{
     ConnId, Decode, Duration, Instant, LinkId, NodeId, Reader, RingId, RingSeq, ServiceId,
 };
@@ -101,6 +101,12 @@ impl Watch {
         }
         if let Observation::Ring(Output::Event(event)) = seen {
             self.note_transition(at, node, event);
+        }
+        if let Observation::Sent(frame) = seen {
+            self.report.log(at, node, || {
+                let message = Message::parse(frame);
+                format!("sends {message:.120?}")
+            });
         }
         if let Err(violation) = self.checkers.observe(at, node, seen) {
             self.failure = Some(Failure {

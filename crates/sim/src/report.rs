@@ -161,4 +161,4 @@ pub fn repro_line(seed: u64) -> String {
 }
 
 /// Most lines kept of one run.
-const LINES_MAX: usize = 200_000;
+const LINES_MAX: usize = 2_000_000;

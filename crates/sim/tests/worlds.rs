@@ -44,6 +44,14 @@ fn old_failures_stay_mended() {
             "a node that failed itself and then everybody else gathered for ever",
         ),
         (
+            1208,
+            "two survivors sent the same until the window of recovery was full, and stood still",
+        ),
+        (
+            1278,
+            "who joined never heard of a process whose join was half sent before",
+        ),
+        (
             1606,
             "barriers of rings that never worked filled the transitional lane",
         ),
