@@ -203,17 +203,28 @@ impl Srp {
             return Merged::Same;
         }
         let known = proc.is_subset(&self.proposal.proc) && failed.is_subset(&self.proposal.failed);
-        if known || self.proposal.failed.contains(sender) {
+        // What this node itself said earlier is news to nobody. C believes even the goodbye of its own former life,
+        // fails itself and is never part of a ring again.
+        let stale = sender == self.me;
+        if known || stale || self.proposal.failed.contains(sender) {
             return Merged::Nothing;
         }
         let before = (self.proposal.proc.len(), self.proposal.failed.len());
         self.proposal.proc.merge(&proc);
-        if failed.contains(self.me) {
+        // Only nodes that are considered can be failed: were there others in the list, it could be full when one of
+        // these has to go in, and the gathering would never end.
+        let failed = if failed.contains(self.me) {
             // Who fails us is failed by us: the two sides form rings of their own.
-            self.proposal.failed.insert(sender);
+            NodeSet::single(sender)
         } else if self.members.contains(sender) {
-            self.proposal.failed.merge(&failed);
-        }
+            failed
+        } else {
+            NodeSet::EMPTY
+        };
+        let considered = failed
+            .iter()
+            .filter(|node| self.proposal.proc.contains(*node));
+        self.proposal.failed.merge(&considered.collect());
         // The list of a stranger is not believed: it knows less about this ring than its members do. C starts to
         // gather again even so, and two strangers who differ answer each other at the speed of the network, their
         // consensus timers never running out (`docs/deviations.md`, D-20).

@@ -1,6 +1,6 @@
 //! OPERATIONAL: installing a ring, and delivering its messages in order.
 
-use ferrosync_wire::totem::{ENCAPSULATED, Header, Mcast};
+use ferrosync_wire::totem::{ENCAPSULATED, FRAME_MAX, Header, Mcast};
 use ferrosync_wire::{Instant, NodeId, RingId};
 
 use bytes::Bytes;
@@ -93,6 +93,10 @@ impl Srp {
             return self.foreign(now, mcast.system_from, operational, gather);
         }
         let encapsulated = header.encapsulated == ENCAPSULATED;
+        if !encapsulated && frame.len() > WRAPPABLE_MAX {
+            self.stats.rx_msg_dropped += 1;
+            return;
+        }
         match self.state.kind() {
             MembStateKind::Recovery => self.store_in_recovery(Seq(mcast.seq), frame),
             MembStateKind::Operational if !encapsulated => {
@@ -209,5 +213,7 @@ fn word(frame: &Bytes, at: usize) -> u32 {
     u32::from_le_bytes(bytes.expect("four bytes were sliced"))
 }
 
+/// The longest message that a later recovery can wrap in one of its own; no member sends a longer one.
+const WRAPPABLE_MAX: usize = FRAME_MAX - Mcast::LEN;
 /// Where a header says who sent the frame first.
 const HEADER_NODEID: usize = 5;

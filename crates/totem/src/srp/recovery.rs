@@ -33,6 +33,9 @@ pub(crate) struct Recovery {
 #[derive(Debug, Default)]
 struct RotationRules {
     flag: RetransFlag,
+    /// Visits in a row with the flag set although nobody sent anything, and the token's number at the last one.
+    idle_visits: u32,
+    idle_seq: Seq,
     /// Visits in a row that found nobody with old messages to send.
     quiet_visits: u32,
     install_seq: Seq,
@@ -184,6 +187,14 @@ impl Srp {
         }
     }
 
+    /// Members of the ring whose token goes round: the new ring in RECOVERY, else the installed one.
+    pub(super) const fn ring_members(&self) -> &NodeSet {
+        match &self.state {
+            MembState::Recovery(recovery) => &recovery.members,
+            MembState::Operational | MembState::Gather | MembState::Commit(_) => &self.members,
+        }
+    }
+
     pub(super) const fn queue_mut(&mut self) -> &mut SortQueue {
         match &mut self.state {
             MembState::Recovery(recovery) => &mut recovery.queue,
@@ -234,8 +245,9 @@ const SEQ: usize = 17;
 
 impl RotationRules {
     fn visit(&mut self, token: &mut OrfToken, nothing_to_send: bool) -> Install {
+        let abandoned = self.is_abandoned(token);
         if nothing_to_send {
-            if token.retrans_flg != 0 && self.flag == RetransFlag::Mine {
+            if token.retrans_flg != 0 && (self.flag == RetransFlag::Mine || abandoned) {
                 token.retrans_flg = 0;
                 self.flag = RetransFlag::NotMine;
             }
@@ -263,9 +275,22 @@ impl RotationRules {
             Install::NotYet
         }
     }
+
+    /// Whether the flag was set by nobody who is there to clear it. It does no harm to clear it by mistake: who has
+    /// something to send sets it again in the same rotation.
+    fn is_abandoned(&mut self, token: &OrfToken) -> bool {
+        let idle = token.retrans_flg != 0 && self.idle_seq == Seq(token.seq);
+        self.idle_seq = Seq(token.seq);
+        self.idle_visits = if idle { self.idle_visits + 1 } else { 0 };
+        self.idle_visits >= ABANDONED_VISITS
+    }
 }
 
 /// Whether a stored frame wraps one of the old ring.
 pub(super) fn is_encapsulated(frame: &[u8]) -> bool {
     frame.get(4) == Some(&ENCAPSULATED)
 }
+
+/// Rotations in which nobody sends anything although somebody says to have something; flow control never holds
+/// everybody back for so long.
+const ABANDONED_VISITS: u32 = 50;

@@ -1,10 +1,13 @@
 //! One node fed by hand: the captured conversation of two C nodes, and the table of states and messages.
 
 use ferrosync_wire::totem::{
-    CommitMember, CommitToken, Join, Mcast, MergeDetect, NOT_ENCAPSULATED, OrfToken, frame,
+    CommitMember, CommitToken, FRAME_MAX, Join, Mcast, MergeDetect, NOT_ENCAPSULATED, OrfToken,
+    frame,
 };
 
 use super::*;
+
+mod hostile;
 
 const T0: Instant = Instant::from_nanos(1_000_000_000);
 

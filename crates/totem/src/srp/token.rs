@@ -92,8 +92,7 @@ impl Srp {
         if token.ring != self.ring || !self.token.last_token_seq.before(Seq(token.token_seq)) {
             return;
         }
-        if Seq(token.seq).distance_from(self.queue().aru()) >= WINDOW {
-            // Flow control keeps every member within the window; C asserts it (D-13).
+        if !self.is_credible(&token) {
             self.stats.rx_msg_dropped += 1;
             return;
         }
@@ -120,6 +119,15 @@ impl Srp {
             return self.fail_to_receive(now);
         }
         self.pass_on(now, token, hold);
+    }
+
+    /// Whether a member can have sent this. Flow control keeps every member within the window; C asserts it (D-13).
+    /// And only who lowered the aru can raise it again or find that it cannot receive: when a stranger's name stands
+    /// there, the token goes round for ever and the ring stands still.
+    fn is_credible(&self, token: &OrfToken) -> bool {
+        let within_window = Seq(token.seq).distance_from(self.queue().aru()) < WINDOW;
+        let raisable = token.aru_addr == NOBODY || self.ring_members().contains(token.aru_addr);
+        within_window && raisable
     }
 
     /// Up to where the ring whose token this is needs nothing any more: nothing is released before it is installed.
