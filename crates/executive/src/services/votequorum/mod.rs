@@ -1,6 +1,6 @@
 //! The voting quorum provider (corosync `exec/votequorum.c`, v3.1.7).
 //!
-//! [`decide`] says whether there is quorum, [`model`] is what is known and how it changes; both are pure. The rest
+//! `decide` says whether there is quorum, `model` is what is known and how it changes; both are pure. The rest
 //! connects them to the ring, to clients and to the configuration map.
 
 mod decide;
