@@ -37,7 +37,7 @@ impl MembState {
     }
 }
 
-/// A [`MembState`] without its data.
+/// A `MembState` without its data.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MembStateKind {
     /// See `MembState::Operational`.
