@@ -2,7 +2,7 @@
 
 use ferrosync_wire::totem::{
     CommitMember, CommitToken, FRAME_MAX, Join, Mcast, MergeDetect, NOT_ENCAPSULATED, OrfToken,
-    frame,
+    RtrItem, frame,
 };
 
 use super::*;

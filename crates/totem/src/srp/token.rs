@@ -189,6 +189,7 @@ impl Srp {
 
     /// Sends again what others miss and this node has; such requests leave the token.
     fn retransmit_requested(&mut self, token: &mut OrfToken, allowed: u32) -> u32 {
+        self.forget_needless(token);
         if token.rtr.is_empty() {
             return 0;
         }
@@ -209,6 +210,17 @@ impl Srp {
         }
         token.rtr = kept;
         resent
+    }
+
+    /// Drops requests that nobody can need: for another ring's message, one that all members have, or one that was
+    /// never sent. Who does miss a message asks again at its next visit. C keeps them: a request whose message came
+    /// after all, late, then goes round for ever.
+    fn forget_needless(&self, token: &mut OrfToken) {
+        let sent = Seq(token.seq);
+        token.rtr.retain(|item| {
+            let seq = Seq(item.seq);
+            item.ring == self.ring && self.queue().in_range(seq) && seq.up_to(sent)
+        });
     }
 
     /// Asks for messages that were missing at several visits; earlier they may only be late.

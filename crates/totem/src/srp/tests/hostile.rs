@@ -104,3 +104,29 @@ fn a_message_too_long_for_recovery_is_dropped() {
         assert_eq!(srp.stats().rx_msg_dropped, dropped);
     }
 }
+
+#[test]
+fn requests_that_nobody_can_need_leave_the_token() {
+    let mut srp = in_state(MembStateKind::Operational);
+    let ring = srp.ring_id();
+    let mut asking = token(ring, 100);
+    asking.seq = 3;
+    let other = RingId {
+        seq: RingSeq(1),
+        ..ring
+    };
+    // Released or never given, not yet given, of another ring; and one that somebody may miss.
+    let requests = [
+        (ring, 0),
+        (ring, u32::MAX),
+        (ring, 4),
+        (other, 2),
+        (ring, 2),
+    ];
+    asking.rtr = requests.map(|(ring, seq)| RtrItem { ring, seq }).into();
+    let frames = packet(&mut srp, orf_frame(&asking));
+    let Ok((_, Message::OrfToken(passed))) = Message::parse(&frames[0]) else {
+        panic!("a token was passed on");
+    };
+    assert_eq!(passed.rtr, [RtrItem { ring, seq: 2 }]);
+}
