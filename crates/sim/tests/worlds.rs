@@ -22,22 +22,21 @@ fn worlds_end_well() {
     }
 }
 
-/// Worlds that once failed, with what was wrong.
+/// Worlds that fail when one mended thing is broken again; each was seen to.
 #[test]
 fn old_failures_stay_mended() {
     let seeds = [
         (
-            322,
+            32,
             "joins that told nothing new were answered at the speed of the network",
         ),
-        (18, "the same among seven nodes"),
         (
-            437,
+            24,
             "the end of a ring's synchronisation opened the regular lane of the next",
         ),
         (
-            443,
-            "two halves failed each other for ever by lists of an agreed membership",
+            2,
+            "failed lists outlived the membership that agreed on them",
         ),
         (
             684,
@@ -45,15 +44,7 @@ fn old_failures_stay_mended() {
         ),
         (
             1208,
-            "two survivors sent the same until the window of recovery was full, and stood still",
-        ),
-        (
-            1278,
-            "who joined never heard of a process whose join was half sent before",
-        ),
-        (
-            1606,
-            "barriers of rings that never worked filled the transitional lane",
+            "survivors repeated each other until the window of recovery was full",
         ),
     ];
     for (seed, what) in seeds {
