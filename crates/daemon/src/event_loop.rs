@@ -1,4 +1,4 @@
-//! The daemon's one loop: wait, take the time once, let timers act, read the network, serve clients.
+//! The daemon's one loop: wait, take the time once, let timers act, serve clients, read the network.
 
 use ferrosync_executive::log::Priority;
 use ferrosync_executive::output::{Credentials, ExitReason, LibInput, NodeInput};
@@ -11,6 +11,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::signalfd::SignalFd;
 
 use crate::answers;
+use crate::attention::{self, Attention};
 use crate::clock::Clock;
 use crate::host::OsHost;
 use crate::signals;
@@ -23,6 +24,9 @@ pub struct EventLoop {
     clock: Clock,
     epoll: Epoll,
     signals: SignalFd,
+    attention: Attention,
+    /// Whether the epoll descriptor reports clients as `attention` wants it.
+    clients_wake: bool,
     request: Vec<u8>,
     /// A message from a client's zero-copy buffer.
     buffer: Vec<u8>,
@@ -71,6 +75,8 @@ impl EventLoop {
             clock,
             epoll,
             signals,
+            attention: Attention::default(),
+            clients_wake: true,
             request: Vec::new(),
             buffer: Vec::new(),
             happened: [EpollEvent::empty(); 8],
@@ -94,13 +100,12 @@ impl EventLoop {
             if ready.has(Ready::SIGNALS) {
                 self.control(now)?;
             }
-            if ready.has(Ready::NETWORK) {
-                self.network(now)?;
-            }
-            // The token must not wait behind clients.
-            self.host.flush_network();
+            // What clients have sent already goes with the token that waits, if one does.
             if ready.has(Ready::CLIENTS) {
                 self.clients(now)?;
+            }
+            if ready.has(Ready::NETWORK) {
+                self.network(now)?;
             }
         }
     }
@@ -111,6 +116,7 @@ impl EventLoop {
     }
 
     fn wait(&mut self) -> Result<Ready, Broken> {
+        self.heed_clients().map_err(Broken::Poll)?;
         let timeout = self.timeout();
         let count = match self.epoll.wait(&mut self.happened, timeout) {
             Ok(count) => count,
@@ -118,6 +124,13 @@ impl EventLoop {
             Err(e) => return Err(Broken::Poll(e)),
         };
         let mut ready = Ready(0);
+        if !self.clients_wake {
+            // Whether the token came or did not: now is the time to look.
+            ready.0 |= Ready::CLIENTS.0;
+            if count == 0 {
+                self.attention.token_is_late();
+            }
+        }
         for event in &self.happened[..count] {
             ready.0 |= u8::try_from(event.data()).unwrap_or(0);
         }
@@ -127,6 +140,22 @@ impl EventLoop {
         Ok(ready)
     }
 
+    /// Makes clients wake this loop, or not, as the token's rhythm asks for.
+    fn heed_clients(&mut self) -> nix::Result<()> {
+        let wanted = self.attention.clients_wake();
+        if wanted != self.clients_wake {
+            let events = if wanted {
+                EpollFlags::EPOLLIN
+            } else {
+                EpollFlags::empty()
+            };
+            let mut event = EpollEvent::new(events, u64::from(Ready::CLIENTS.0));
+            self.epoll.modify(self.host.ipc.as_fd(), &mut event)?;
+            self.clients_wake = wanted;
+        }
+        Ok(())
+    }
+
     /// Whole milliseconds, rounded up: waking early would only mean waking twice.
     fn timeout(&self) -> EpollTimeout {
         let retry = self.host.ipc.wants_retry().then_some(ipc::RETRY_INTERVAL);
@@ -134,7 +163,8 @@ impl EventLoop {
             .node
             .poll_timeout()
             .map(|(at, _)| at.since(self.clock.now()));
-        let wait = timer.into_iter().chain(retry).min();
+        let unheeded = (!self.clients_wake).then_some(attention::LONGEST);
+        let wait = timer.into_iter().chain(retry).chain(unheeded).min();
         wait.map_or(EpollTimeout::NONE, |wait| {
             let ms = wait.as_nanos().div_ceil(1_000_000);
             EpollTimeout::try_from(ms.min(60_000) as u64).unwrap_or(EpollTimeout::ZERO)
@@ -171,6 +201,12 @@ impl EventLoop {
                 break;
             };
             self.input(now, input)?;
+            // Our clients hear of what they sent before the kernel works for the others.
+            self.host.ipc.notify();
+            if self.host.sockets.passes_token() {
+                self.attention.token_passed(now);
+                break;
+            }
         }
         Ok(())
     }
@@ -190,7 +226,10 @@ impl EventLoop {
                 }
             });
             let handled = match event {
-                Some(event) => self.client(now, event, &request),
+                Some(event) => {
+                    self.attention.request_served();
+                    self.client(now, event, &request)
+                }
                 None => {
                     self.request = request;
                     break;
@@ -271,7 +310,7 @@ fn program_of(pid: u32) -> String {
 
 /// Timers that act before the network is looked at again.
 const TIMERS_PER_TURN: usize = 64;
-/// Datagrams before clients are served.
+/// Datagrams before clients are served; less when the token comes.
 const DATAGRAMS_PER_TURN: usize = 256;
 /// Requests before the network is looked at again: the token must not wait behind clients.
 const REQUESTS_PER_TURN: usize = 64;

@@ -48,11 +48,6 @@ impl OsHost {
         self.ipc.flush();
     }
 
-    /// Sends what the node gave to the network so far.
-    pub fn flush_network(&mut self) {
-        self.sockets.flush();
-    }
-
     /// A line of the daemon's own.
     pub fn say(&mut self, priority: Priority, text: impl Into<String>) {
         self.log.write(&Record {

@@ -7,6 +7,7 @@
 
 mod answers;
 pub mod args;
+mod attention;
 pub mod clock;
 pub mod environment;
 pub mod event_loop;

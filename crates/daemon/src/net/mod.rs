@@ -133,11 +133,15 @@ impl Sockets {
         if let Some(sender) = &mut self.multicast_sender {
             sender.flush();
         }
-        self.sender.flush();
-        if let Some((to, token)) = self.last.take() {
-            self.sender.push(to, token);
-            self.sender.flush();
+        match self.last.take() {
+            Some((to, token)) => self.sender.flush_with_token(to, token),
+            None => self.sender.flush(),
         }
+    }
+
+    /// Whether the token is about to leave and nothing more was read ahead: the next datagram is a rotation away.
+    pub fn passes_token(&self) -> bool {
+        self.last.is_some() && self.waiting.is_empty() && self.token.is_none()
     }
 
     /// Throws away what waits.

@@ -88,6 +88,10 @@ impl Datagrams {
         }
     }
 
+    pub(super) fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+
     pub(super) fn next(&mut self) -> Option<(SocketAddr, Bytes)> {
         self.0.pop_front()
     }

@@ -47,17 +47,35 @@ impl Sender {
     pub(super) fn flush(&mut self) {
         let mut queues = std::mem::take(&mut self.queues);
         for (to, queue) in &mut queues {
-            let to = SockaddrStorage::from(*to);
-            let mut rest = queue.as_slice();
-            while !rest.is_empty() {
-                let run = self.run_length(rest);
-                let (now, later) = rest.split_at(run);
-                self.send_run(&to, now);
-                rest = later;
-            }
-            queue.clear();
+            self.flush_queue(*to, queue);
         }
         self.queues = queues;
+    }
+
+    /// Sends everything, the token behind all else. What goes to the token's target goes next to last, so that the
+    /// token can leave together with it and wakes the target only once.
+    pub(super) fn flush_with_token(&mut self, to: SocketAddr, token: Bytes) {
+        let mut queues = std::mem::take(&mut self.queues);
+        for (other, queue) in &mut queues {
+            if *other != to {
+                self.flush_queue(*other, queue);
+            }
+        }
+        self.queues = queues;
+        self.push(to, token);
+        self.flush();
+    }
+
+    fn flush_queue(&mut self, to: SocketAddr, queue: &mut Vec<Bytes>) {
+        let to = SockaddrStorage::from(to);
+        let mut rest = queue.as_slice();
+        while !rest.is_empty() {
+            let run = self.run_length(rest);
+            let (now, later) = rest.split_at(run);
+            self.send_run(&to, now);
+            rest = later;
+        }
+        queue.clear();
     }
 
     /// How many frames can leave together: all as long as the first, but for a shorter last one.

@@ -379,9 +379,8 @@ impl Server {
         self.conns.remove(conn);
     }
 
-    /// Sends the notifications that are owed, many events in one, and makes the descriptor readable when work is
-    /// left. To be called at the end of every turn.
-    pub fn flush(&mut self) {
+    /// Sends the notifications that are owed, many events in one.
+    pub fn notify(&mut self) {
         for conn in core::mem::take(&mut self.owing) {
             let Some(found) = self.conns.get_mut(conn) else {
                 continue;
@@ -393,6 +392,12 @@ impl Server {
                 self.enlist(conn);
             }
         }
+    }
+
+    /// Sends the notifications that are owed, and makes the descriptor readable when work is left. To be called at
+    /// the end of every turn.
+    pub fn flush(&mut self) {
+        self.notify();
         let left = !(self.events.is_empty() && self.ready.is_empty() && self.deferred.is_empty());
         if (left || self.more_to_accept()) && !self.reminded {
             // Fails only when the counter is at its maximum, and then it is readable.

@@ -1,0 +1,102 @@
+//! When clients may wake the daemon.
+//!
+//! What a client multicasts cannot leave before the token comes. While the token comes round quickly and finds many
+//! requests each time, a wake-up for every one would only take the processor from the very client that is about to send
+//! more, and dearly so where the daemon has real-time priority. So requests gather in the client's ring then, and are
+//! read just before the token is. As soon as there are few, or the token takes its time because the ring is idle, large
+//! or changing, clients wake the daemon.
+
+use ferrosync_wire::{Duration, Instant};
+
+/// Follows the token's rhythm.
+#[derive(Debug, Default)]
+pub(crate) struct Attention {
+    passed: Option<Instant>,
+    /// Requests since then.
+    served: u32,
+    rhythm: Rhythm,
+}
+
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Rhythm {
+    /// The token stays away, or nobody knows when it comes.
+    #[default]
+    Slow,
+    /// The last rotation took less than [`QUICK`] and brought more than [`FEW`] requests.
+    Quick,
+}
+
+impl Attention {
+    /// This node passes the token on.
+    pub(crate) fn token_passed(&mut self, now: Instant) {
+        let before = self.passed.replace(now);
+        let quick = before.is_some_and(|before| now.since(before) < QUICK);
+        let busy = std::mem::take(&mut self.served) > FEW;
+        self.rhythm = if quick && busy {
+            Rhythm::Quick
+        } else {
+            Rhythm::Slow
+        };
+    }
+
+    pub(crate) const fn request_served(&mut self) {
+        self.served = self.served.saturating_add(1);
+    }
+
+    /// The token did not come within [`LONGEST`].
+    pub(crate) const fn token_is_late(&mut self) {
+        self.rhythm = Rhythm::Slow;
+    }
+
+    /// Whether requests must wake the daemon because no token will soon.
+    pub(crate) fn clients_wake(&self) -> bool {
+        self.rhythm == Rhythm::Slow
+    }
+}
+
+/// A rotation that is worth waiting for: what a system call of a client may be late by.
+const QUICK: Duration = Duration::from_micros(500);
+/// Requests in a rotation that may each wake the daemon.
+const FEW: u32 = 4;
+/// How long requests go unheeded at most when the token fails to come.
+pub(crate) const LONGEST: Duration = Duration::from_millis(2);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn at(us: u64) -> Instant {
+        Instant::default() + Duration::from_micros(us)
+    }
+
+    fn visit(attention: &mut Attention, us: u64, requests: u32) {
+        for _ in 0..requests {
+            attention.request_served();
+        }
+        attention.token_passed(at(us));
+    }
+
+    #[test]
+    fn a_quick_token_with_many_requests_keeps_clients_from_waking_the_daemon() {
+        let mut attention = Attention::default();
+        assert!(attention.clients_wake(), "there is no token yet");
+        visit(&mut attention, 1_000, 100);
+        assert!(attention.clients_wake(), "one visit is no rhythm");
+        visit(&mut attention, 1_100, 100);
+        assert!(!attention.clients_wake());
+        visit(&mut attention, 1_200, 1);
+        assert!(attention.clients_wake(), "there are few requests");
+        visit(&mut attention, 1_300, 100);
+        visit(&mut attention, 2_000, 100);
+        assert!(attention.clients_wake(), "the token was held");
+    }
+
+    #[test]
+    fn a_token_that_stays_away_makes_clients_wake_the_daemon() {
+        let mut attention = Attention::default();
+        visit(&mut attention, 1_000, 100);
+        visit(&mut attention, 1_100, 100);
+        attention.token_is_late();
+        assert!(attention.clients_wake());
+    }
+}
