@@ -93,7 +93,12 @@ impl Assembly {
             }
             5 | 6 => self.receive(from, feed.long_bytes()),
             _ => {
-                self.pg.trans_ack(self.now);
+                let company = if what & 8 == 0 {
+                    Company::Mixed
+                } else {
+                    Company::Mending
+                };
+                self.pg.trans_ack(self.now, company);
                 self.drain();
             }
         }

@@ -1,7 +1,7 @@
 //! Routing: deliveries to services, requests to services, changes to everybody.
 
 use bytes::Bytes;
-use ferrosync_totem::pg::{Group, GroupMessage};
+use ferrosync_totem::pg::{Company, Group, GroupMessage};
 use ferrosync_totem::srp::{ConfChg, ConfChgKind, Guarantee};
 use ferrosync_wire::capability::Capabilities;
 use ferrosync_wire::ipc::{CsError, RequestHeader, ResponseHeader};
@@ -118,11 +118,13 @@ impl Node {
     fn sync_complete(&mut self) {
         let text = "Completed service synchronization, ready to provide service.";
         self.log(Subsystem::Main, Priority::Notice, text.to_owned());
-        if self.core.all_can(Capabilities::WHOLE_MESSAGES) {
-            // Who comes from another ring never saw the beginning of a message that the change tore (D-50).
-            self.core.pg.mend_torn();
-        }
-        self.core.pg.trans_ack(self.core.now);
+        // Who comes from another ring never saw the beginning of a message that the change tore (D-50).
+        let company = if self.core.all_can(Capabilities::WHOLE_MESSAGES) {
+            Company::Mending
+        } else {
+            Company::Mixed
+        };
+        self.core.pg.trans_ack(self.core.now, company);
         self.synced_once = crate::node::SyncedOnce::Yes;
         for id in self.services.ids() {
             self.with_service(id, |s, cx| s.synced(cx));

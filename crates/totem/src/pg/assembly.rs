@@ -14,6 +14,17 @@ pub(super) struct Assemblies {
     regular: BTreeMap<NodeId, Assembly>,
     transitional: BTreeMap<NodeId, Assembly>,
     lane: UsedLane,
+    company: Company,
+}
+
+/// Who is in the ring, as far as what it does with broken messages goes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Company {
+    /// Somebody who throws away whole packets: what one node delivers all must.
+    #[default]
+    Mixed,
+    /// All members make messages whole that a membership change tore.
+    Mending,
 }
 
 #[derive(Debug, Default)]
@@ -34,6 +45,8 @@ struct Assembly {
     /// `fragmented` of the packet handled last.
     last_fragment: u8,
     broken: Broken,
+    /// Whether C would be in its `throw_away_mode`.
+    throws_away: bool,
 }
 
 /// Whether the beginning of what arrives is missing.
@@ -60,6 +73,11 @@ impl Assemblies {
     /// From now on packets belong to this lane.
     pub(super) const fn use_lane(&mut self, lane: Lane) {
         self.lane = UsedLane(Some(lane));
+    }
+
+    /// Tells what the others do with messages whose beginning they missed.
+    pub(super) const fn use_company(&mut self, company: Company) {
+        self.company = company;
     }
 
     /// Forgets what was begun by nodes that are gone.
@@ -89,14 +107,16 @@ impl Assemblies {
         deliver: impl FnMut(&Bytes),
     ) -> Result<(), Unusable> {
         let packet = Packet::parse(payload).map_err(Unusable::Malformed)?;
-        let map = match self.lane.0 {
-            None | Some(Lane::Transitional) => &mut self.transitional,
-            Some(Lane::Regular) => &mut self.regular,
+        let (map, company) = match self.lane.0 {
+            // Synchronisation belongs to one ring, which all members began together.
+            None | Some(Lane::Transitional) => (&mut self.transitional, Company::Mending),
+            Some(Lane::Regular) => (&mut self.regular, self.company),
         };
-        let result = map
-            .entry(from)
-            .or_default()
-            .packet(&packet, payload, deliver);
+        let assembly = map.entry(from).or_default();
+        let result = match company {
+            Company::Mixed => assembly.packet_among_corosync(&packet, payload, deliver),
+            Company::Mending => assembly.packet(&packet, payload, deliver),
+        };
         if packet.header.fragmented == 0 && map.len() > KEPT_ASSEMBLIES {
             map.remove(&from);
         }
@@ -129,8 +149,35 @@ impl Assembly {
         result
     }
 
-    /// C drops a packet whose first piece continues something unknown, complete messages behind it included; we
-    /// drop only that piece (`docs/deviations.md`, D-04).
+    /// A C node drops a packet whose first piece continues something unknown, complete messages behind it included,
+    /// and then goes on dropping, sometimes far behind the end of the broken message. Its clients and ours must see
+    /// the same, so the same is dropped here (corosync `totempg.c:totempg_deliver_fn`, v3.1.7).
+    fn packet_among_corosync(
+        &mut self,
+        packet: &Packet<'_>,
+        payload: &Bytes,
+        deliver: impl FnMut(&Bytes),
+    ) -> Result<(), Unusable> {
+        let header = &packet.header;
+        let usable = !self.throws_away && header.continuation == self.last_fragment;
+        let result = if usable {
+            self.packet(packet, payload, deliver)
+        } else {
+            self.throws_away = !self.throws_away || header.fragmented > 1;
+            Err(Unusable::Discontinued)
+        };
+        if header.fragmented == 0 {
+            *self = Self {
+                buffer: std::mem::take(&mut self.buffer),
+                ..Self::default()
+            };
+            self.buffer.clear();
+        }
+        result
+    }
+
+    /// C drops a packet whose first piece continues something unknown, complete messages behind it included; where
+    /// all members can, we drop only that piece (`docs/deviations.md`, D-04).
     fn check_continuation(&mut self, packet: &Packet<'_>) -> Result<(), Unusable> {
         if packet.header.continuation == self.last_fragment {
             return Ok(());
@@ -183,3 +230,87 @@ pub(super) const MESSAGE_MAX: usize = (1 << 20) + (64 << 10);
 
 /// Buffers kept for reuse; more senders than this free theirs after each message.
 const KEPT_ASSEMBLIES: usize = 16;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SENDER: NodeId = NodeId(1);
+
+    /// A packet of whole words and pieces, as a sender packs them.
+    fn packet(continuation: u8, fragmented: u8, words: &[&str]) -> Bytes {
+        let mut bytes = vec![0, 0, 0, 0, fragmented, continuation];
+        bytes.extend(u16::try_from(words.len()).unwrap().to_le_bytes());
+        for word in words {
+            bytes.extend(u16::try_from(word.len()).unwrap().to_le_bytes());
+        }
+        bytes.extend(words.concat().bytes());
+        bytes.into()
+    }
+
+    /// What a node delivers that hears these packets and nothing before them.
+    fn joiner(company: Company, packets: &[Bytes]) -> Vec<String> {
+        let mut all = Assemblies::default();
+        all.use_company(company);
+        all.use_lane(Lane::Regular);
+        let mut delivered = Vec::new();
+        for packet in packets {
+            let _discontinued = all.unpack(SENDER, packet, |message| {
+                delivered.push(String::from_utf8(message.to_vec()).unwrap());
+            });
+        }
+        delivered
+    }
+
+    #[test]
+    fn a_joiner_among_corosync_throws_away_what_corosync_does() {
+        // (packets, delivered among corosync, delivered otherwise)
+        let rows: [(&[Bytes], &[&str], &[&str]); 5] = [
+            (&[packet(0, 0, &["a", "b"])], &["a", "b"], &["a", "b"]),
+            // The end of something unknown: whole messages behind it go too, later packets count again.
+            (
+                &[packet(3, 0, &["end", "a"]), packet(0, 0, &["b"])],
+                &["b"],
+                &["a", "b"],
+            ),
+            // A packet that begins the first part of the next message ends the throwing away, but what follows does
+            // not fit to what is remembered, and it begins again.
+            (
+                &[
+                    packet(3, 1, &["end", "a", "x"]),
+                    packet(1, 1, &["y", "b", "x"]),
+                    packet(1, 1, &["y", "c", "x"]),
+                    packet(1, 0, &["y", "d"]),
+                    packet(0, 0, &["e"]),
+                ],
+                &["e"],
+                &["a", "xy", "b", "xy", "c", "xy", "d", "e"],
+            ),
+            // A message of many packets goes on: nothing until its end.
+            (
+                &[
+                    packet(3, 4, &["m"]),
+                    packet(4, 5, &["m"]),
+                    packet(5, 0, &["end", "a"]),
+                    packet(0, 1, &["b", "x"]),
+                    packet(1, 0, &["y"]),
+                ],
+                &["b", "xy"],
+                &["a", "b", "xy"],
+            ),
+            (
+                &[
+                    packet(0, 1, &["x"]),
+                    packet(1, 2, &["y"]),
+                    packet(2, 0, &["z"]),
+                ],
+                &["xyz"],
+                &["xyz"],
+            ),
+        ];
+        for (packets, mixed, mending) in rows {
+            assert_eq!(joiner(Company::Mixed, packets), mixed, "{packets:?}");
+            assert_eq!(joiner(Company::Mending, packets), mending, "{packets:?}");
+        }
+    }
+}

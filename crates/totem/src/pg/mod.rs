@@ -17,6 +17,7 @@ use crate::srp::{
     ConfChg, ConfChgKind, Guarantee, Input, Lane, Output, QueueFull, Srp, SrpEvent, Timer, Transmit,
 };
 use assembly::Assemblies;
+pub use assembly::Company;
 use pack::Packer;
 
 /// Message packing on top of [`Srp`]; drive it exactly as that.
@@ -260,8 +261,13 @@ impl Pg {
         }
     }
 
-    /// The synchronisation after the last membership change is complete.
-    pub fn trans_ack(&mut self, now: Instant) {
+    /// The synchronisation after the last membership change is complete. All members must say the same of `company`,
+    /// at the same place of the order.
+    pub fn trans_ack(&mut self, now: Instant, company: Company) {
+        self.assemblies.use_company(company);
+        if company == Company::Mending {
+            self.mend_torn();
+        }
         // What synchronisation still holds back must not wait for the next membership change.
         while let Some(frame) = self.transitional.take_rest() {
             if self
@@ -279,8 +285,8 @@ impl Pg {
 
     /// Makes messages whole that the membership change tore: every member forgets the parts that it has, and who sent
     /// a part sends its message again from the start. Only right when all members do it at the same place of the
-    /// order, before [`Self::trans_ack`].
-    pub fn mend_torn(&mut self) {
+    /// order, before the regular lane opens.
+    fn mend_torn(&mut self) {
         let me = self.srp.me();
         if let Some(torn) = self.assemblies.forget_all(me) {
             let mtu = self.srp.config().payload_mtu.get();

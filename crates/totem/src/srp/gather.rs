@@ -195,6 +195,7 @@ impl Srp {
     fn join_merge(&mut self, header: &Header, join: &Join) -> Merged {
         let sender = join.system_from;
         let proc: NodeSet = join.proc_list.iter().copied().collect();
+        self.proposal.hear(sender, join.ring_seq);
         let failed: NodeSet = join.failed_list.iter().copied().collect();
         if proc == self.proposal.proc && failed == self.proposal.failed {
             if header.nodeid != LEAVE_NODEID {
@@ -206,14 +207,24 @@ impl Srp {
         // What this node itself said earlier is news to nobody. C believes even the goodbye of its own former life,
         // fails itself and is never part of a ring again.
         let stale = sender == self.me;
-        if known || stale || self.proposal.failed.contains(sender) {
+        let fails_me = failed.contains(self.me);
+        if known || stale {
             return Merged::Nothing;
+        }
+        let mut merged = Merged::Nothing;
+        if self.proposal.failed.contains(sender) {
+            let alone = self.members.len() == 1;
+            if fails_me || !alone || !self.proposal.has_moved_on(sender, join.ring_seq) {
+                return Merged::Nothing;
+            }
+            self.proposal.forgive(sender);
+            merged = Merged::New;
         }
         let before = (self.proposal.proc.len(), self.proposal.failed.len());
         self.proposal.proc.merge(&proc);
         // Only nodes that are considered can be failed: were there others in the list, it could be full when one of
         // these has to go in, and the gathering would never end.
-        let failed = if failed.contains(self.me) {
+        let failed = if fails_me {
             // Who fails us is failed by us: the two sides form rings of their own.
             NodeSet::single(sender)
         } else if self.members.contains(sender) {
@@ -229,7 +240,7 @@ impl Srp {
         // gather again even so, and two strangers who differ answer each other at the speed of the network, their
         // consensus timers never running out (`docs/deviations.md`, D-20).
         if before == (self.proposal.proc.len(), self.proposal.failed.len()) {
-            Merged::Nothing
+            merged
         } else {
             Merged::New
         }

@@ -1,7 +1,9 @@
 //! Sets of nodes.
 
-use ferrosync_wire::NodeId;
+use std::collections::BTreeMap;
+
 use ferrosync_wire::totem::NODES_MAX;
+use ferrosync_wire::{NodeId, RingSeq};
 
 /// A set of at most [`NODES_MAX`] nodes in ascending order.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
@@ -107,6 +109,8 @@ pub(super) struct Proposal {
     pub(super) failed: NodeSet,
     /// Those whose last join said exactly the same.
     pub(super) agreeing: NodeSet,
+    /// The ring of each node's last join before it was failed.
+    heard: BTreeMap<NodeId, RingSeq>,
 }
 
 impl Proposal {
@@ -133,6 +137,31 @@ impl Proposal {
     #[must_use]
     pub(super) fn silent(&self) -> NodeSet {
         self.proc.minus(&self.agreeing)
+    }
+
+    /// Takes note that a join of `node` came, when `node` belonged to this ring.
+    pub(super) fn hear(&mut self, node: NodeId, ring: RingSeq) {
+        let known = self.heard.contains_key(&node);
+        if !self.failed.contains(node) && (known || self.heard.len() < NODES_MAX) {
+            self.heard.insert(node, ring);
+        }
+    }
+
+    /// Whether `node`, that is failed here, was alive before and has formed another ring since.
+    pub(super) fn has_moved_on(&self, node: NodeId, ring: RingSeq) -> bool {
+        self.heard.get(&node).is_some_and(|before| *before < ring)
+    }
+
+    /// `node` is not failed any more.
+    pub(super) fn forgive(&mut self, node: NodeId) {
+        self.failed.remove(node);
+    }
+
+    /// A ring of `members` is agreed on: the next gathering begins with it.
+    pub(super) fn begin_with(&mut self, members: NodeSet) {
+        self.proc = members;
+        self.failed = NodeSet::EMPTY;
+        self.heard.clear();
     }
 
     /// Forgets who agrees, but for `me`.
@@ -177,6 +206,7 @@ mod tests {
             proc: set(&[1, 2, 3]),
             failed: set(&[3]),
             agreeing: set(&[1]),
+            ..Proposal::default()
         };
         assert!(!p.is_agreed());
         p.agreeing.insert(NodeId(2));

@@ -58,8 +58,7 @@ impl Srp {
         self.last_released = self.delivered;
         self.regular_ring = self.ring;
         self.token.last_aru = Seq::START;
-        self.proposal.proc = self.members.clone();
-        self.proposal.failed = NodeSet::EMPTY;
+        self.proposal.begin_with(self.members.clone());
         self.proposal.agreeing = NodeSet::EMPTY;
         self.stats.operational_entered += 1;
         self.stats.continuous_gather = 0;
