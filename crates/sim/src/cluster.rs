@@ -73,6 +73,7 @@ pub(crate) enum Event {
         to: usize,
         socket: Socket,
         datagram: Datagram,
+        era: u64,
     },
     /// A machine's process starts.
     Boot(usize),
@@ -281,9 +282,10 @@ impl Cluster {
                 to,
                 socket,
                 datagram,
+                era,
             } => {
                 let machine = &mut self.machines[to];
-                if machine.node.is_some() {
+                if machine.node.is_some() && era == self.network.era() {
                     machine.surroundings.inbox.push(socket, datagram);
                     self.plan(to);
                 }
@@ -336,6 +338,9 @@ impl Cluster {
         let around = &mut machine.surroundings;
         let me = around.me;
         let stored = around.stored;
+        if incarnation > 1 && stored == RingSeq(0) {
+            self.network.begin_era();
+        }
         self.watch
             .report
             .line(now, || format!("{me} boots, stored ring seq {}", stored.0));
@@ -651,6 +656,7 @@ impl Cluster {
                 to: third,
                 socket,
                 datagram,
+                era: self.network.era(),
             };
             self.schedule(self.now + self.options.network.delay, arrive);
         }
@@ -663,6 +669,7 @@ impl Cluster {
                 to,
                 socket,
                 datagram,
+                era: arrival.era,
             };
             self.schedule(arrival.at, arrive);
         }

@@ -16,6 +16,7 @@ pub struct Network {
     links: Vec<Link>,
     options: NetworkOptions,
     rng: Rng,
+    era: u64,
 }
 
 /// One direction of the way between two machines.
@@ -40,6 +41,8 @@ pub struct Arrival {
     pub at: Instant,
     /// What it says.
     pub bytes: Bytes,
+    /// [`Network::era`] in which it was sent.
+    pub era: u64,
 }
 
 impl Network {
@@ -51,6 +54,7 @@ impl Network {
             links: vec![Link::default(); nodes * nodes],
             options,
             rng: Rng::new(seed ^ 0x5EED_0000_0000_0002),
+            era: 0,
         }
     }
 
@@ -71,29 +75,43 @@ impl Network {
             return;
         }
         let at = self.arrival(now, index);
-        let bytes_of = |bytes: &Bytes| bytes.clone();
-        arrive(Arrival {
+        let era = self.era;
+        let copy = |at, bytes: &Bytes| Arrival {
             at,
-            bytes: bytes_of(bytes),
-        });
+            bytes: bytes.clone(),
+            era,
+        };
+        arrive(copy(at, bytes));
         if self.happens(self.options.duplicate_ppm) {
             let at = self.arrival(now, index);
-            arrive(Arrival {
-                at,
-                bytes: bytes_of(bytes),
-            });
+            arrive(copy(at, bytes));
         }
         if self.options.replay_ppm > 0 {
             if let Some(old) = self.replayed(index) {
                 let at = self.arrival(now, index);
-                arrive(Arrival { at, bytes: old });
+                arrive(copy(at, &old));
             }
             self.remember(index, bytes);
         }
         if self.happens(self.options.garbage_ppm) {
             let at = self.arrival(now, index);
-            let bytes = self.garbage(bytes);
-            arrive(Arrival { at, bytes });
+            let garbage = self.garbage(bytes);
+            arrive(copy(at, &garbage));
+        }
+    }
+
+    /// Counts the times at which a ring sequence number was lost for good.
+    #[must_use]
+    pub const fn era(&self) -> u64 {
+        self.era
+    }
+
+    /// A node begins to count its rings anew: it may use a ring id twice, and no protocol could tell a frame of the
+    /// first use from one of the second. So nothing that was sent before arrives any more.
+    pub fn begin_era(&mut self) {
+        self.era += 1;
+        for link in &mut self.links {
+            link.recent.clear();
         }
     }
 

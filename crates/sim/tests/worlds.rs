@@ -27,6 +27,10 @@ fn worlds_end_well() {
 fn old_failures_stay_mended() {
     let seeds = [
         (
+            802_840_116_747_435_801,
+            "nodes that were alone failed one another in step for ever",
+        ),
+        (
             32,
             "joins that told nothing new were answered at the speed of the network",
         ),

@@ -32,6 +32,9 @@ pub(crate) struct Args {
     /// Print the cases and stop.
     #[arg(long)]
     list: bool,
+    /// Rounds of trouble in each storm.
+    #[arg(long, default_value_t = 1)]
+    rounds: u8,
 }
 
 /// What every case needs.
@@ -44,6 +47,8 @@ pub(crate) struct Setup {
     pub(crate) dir: PathBuf,
     /// Where the labs keep their files while they run: apart from those of anybody else on this machine.
     pub(crate) labs: TempDir,
+    /// Rounds of trouble in each storm.
+    pub(crate) rounds: u8,
 }
 
 impl Setup {
@@ -57,6 +62,7 @@ impl Setup {
             program: workspace.target.join("release").join(PACKAGE),
             clients,
             dir,
+            rounds: 1,
             labs: tempfile::Builder::new().prefix("ferrosync-").tempdir()?,
         })
     }
@@ -85,7 +91,11 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
     }
     let wanted =
         |case: &&Case| args.only.is_empty() || args.only.iter().any(|name| name == case.name);
-    run_cases(workspace, CASES.iter().filter(wanted))
+    let setup = Setup {
+        rounds: args.rounds,
+        ..Setup::build(workspace)?
+    };
+    run_cases(&setup, CASES.iter().filter(wanted))
 }
 
 /// The step of a test run: all cases, or a note why none was run.
@@ -103,21 +113,18 @@ pub(crate) fn step(workspace: &Workspace, report: &mut Report) -> anyhow::Result
                     report.not_run(&format!("interop {}", case.name), why);
                 }
             }
-            run_cases(workspace, CASES.iter().filter(|c| c.unsettled.is_none()))
+            let setup = Setup::build(workspace)?;
+            run_cases(&setup, CASES.iter().filter(|c| c.unsettled.is_none()))
         }
     }
 }
 
-fn run_cases<'a>(
-    workspace: &Workspace,
-    cases: impl Iterator<Item = &'a Case>,
-) -> anyhow::Result<()> {
-    let setup = Setup::build(workspace)?;
+fn run_cases<'a>(setup: &Setup, cases: impl Iterator<Item = &'a Case>) -> anyhow::Result<()> {
     let mut failed = Vec::new();
     for case in cases {
         println!("interop {}: {}", case.name, case.about);
         let start = Instant::now();
-        let outcome = (case.run)(&setup);
+        let outcome = (case.run)(setup);
         let took = start.elapsed().as_secs_f64();
         match outcome {
             Ok(Outcome::Passed(what)) => {

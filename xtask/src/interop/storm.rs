@@ -16,18 +16,20 @@ use super::records::{self, Coverage, Promise};
 use super::{Outcome, Setup};
 
 /// One thing that happens to the cluster during a storm.
-#[derive(Clone, Copy, Debug)]
+#[derive(Clone, Debug)]
 pub(super) enum Step {
     /// Wait until each of these nodes has delivered this many more messages.
-    Traffic(&'static [u8], u64),
+    Traffic(Vec<u8>, u64),
     /// Do this to a node's daemon.
     Daemon(DaemonVerb, u8),
+    /// Let a node's daemon sleep for a second.
+    Nap(u8),
     /// Cut the network, as `1,2/3`.
-    Partition(&'static str),
+    Partition(String),
     /// Undo the cuts.
     Heal,
     /// Wait until these nodes are one quorate cluster.
-    Members(&'static [u8]),
+    Members(Vec<u8>),
 }
 
 /// Runs a storm called `name` through `steps` and checks what its clients saw.
@@ -65,8 +67,13 @@ pub(super) fn run(
 }
 
 fn run_step(lab: &Lab, step: &Step) -> anyhow::Result<()> {
-    match *step {
-        Step::Daemon(verb, node) => lab.daemon(verb, node),
+    match step {
+        Step::Daemon(verb, node) => lab.daemon(*verb, *node),
+        Step::Nap(node) => {
+            lab.daemon(DaemonVerb::Stop, *node)?;
+            thread::sleep(NAP);
+            lab.daemon(DaemonVerb::Cont, *node)
+        }
         Step::Partition(sides) => lab.partition(sides),
         Step::Heal => lab.heal(),
         Step::Members(members) => lab.wait(members),
@@ -178,6 +185,8 @@ impl Drop for Client {
 
 /// Messages a second that each client tries to send.
 const RATE: &str = "2000";
+/// What a [`Step::Nap`] lasts: not a deadline but the trouble itself.
+const NAP: Duration = Duration::from_secs(1);
 const TRAFFIC_WITHIN: Duration = Duration::from_secs(60);
 /// The client drains its own messages for 20 seconds at most.
 const END_WITHIN: Duration = Duration::from_secs(60);

@@ -255,6 +255,11 @@ impl Cpg {
         Ok(())
     }
 
+    /// Messages that came back to who sent them, by clients that are still there.
+    pub(super) fn returned(&self) -> u64 {
+        self.clients.values().map(|c| u64::from(c.returned)).sum()
+    }
+
     fn request(&mut self, conn: ConnId, message: &[u8]) {
         let Some(client) = self.clients.get_mut(&conn) else {
             return;

@@ -141,6 +141,12 @@ impl Checkers {
         self.cpg.all_delivered()
     }
 
+    /// Messages that came back to their senders: grows as long as the ring gets anything done.
+    #[must_use]
+    pub fn returned(&self) -> u64 {
+        self.cpg.returned()
+    }
+
     /// Members of the ring that a node installed last.
     #[must_use]
     pub fn members_of(&self, node: NodeId) -> &[NodeId] {
