@@ -257,7 +257,7 @@ impl Cpg {
 
     /// Messages that came back to who sent them, by clients that are still there.
     pub(super) fn returned(&self) -> u64 {
-        self.clients.values().map(|c| u64::from(c.returned)).sum()
+        self.clients.values().map(|c| c.returned).sum()
     }
 
     fn request(&mut self, conn: ConnId, message: &[u8]) {
