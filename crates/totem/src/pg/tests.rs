@@ -70,7 +70,7 @@ impl Ring {
                     if c.kind == ConfChgKind::Regular && self.sync != AutoSync::No {
                         let company = match self.sync {
                             AutoSync::Mending => Company::Mending,
-                            _ => Company::Mixed,
+                            AutoSync::Yes | AutoSync::No => Company::Mixed,
                         };
                         self.nodes[i].trans_ack(self.now, company);
                     }
