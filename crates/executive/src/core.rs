@@ -10,6 +10,7 @@ use crate::clients::Clients;
 use crate::counters::ExecCounters;
 use crate::icmap::Icmap;
 use crate::output::{ExitReason, NodeOutput};
+use crate::strangers::Strangers;
 use crate::sync::Sync;
 use crate::transport::Transport;
 
@@ -32,6 +33,7 @@ pub struct Core {
     pub(crate) timers: BTreeMap<(ServiceId, u32), Instant>,
     pub(crate) exec_counters: ExecCounters,
     pub(crate) announced: Announced,
+    pub(crate) strangers: Strangers,
     pub(crate) level: QueueLevel,
     pub(crate) scratch: Vec<u8>,
     pub(crate) transport: Transport,

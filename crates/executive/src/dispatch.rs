@@ -19,7 +19,7 @@ impl Node {
         match message.group {
             Group::Services => self.exec_deliver(message.from, &message.body),
             Group::Sync => self.sync_deliver(message.from, &message.body),
-            Group::Ferrosync => self.on_announcement(message.from, &message.body),
+            Group::Ferrosync => self.on_notice(message.from, &message.body),
         }
     }
 
@@ -125,6 +125,9 @@ impl Node {
             Company::Mixed
         };
         self.core.pg.trans_ack(self.core.now, company);
+        if self.core.all_can(Capabilities::STRANGERS) {
+            self.core.pg.srp_mut().admit_only();
+        }
         self.synced_once = crate::node::SyncedOnce::Yes;
         for id in self.services.ids() {
             self.with_service(id, |s, cx| s.synced(cx));

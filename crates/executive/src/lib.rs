@@ -18,6 +18,7 @@ pub mod pump;
 pub mod service;
 pub mod services;
 mod shutdown;
+mod strangers;
 mod sync;
 #[cfg(test)]
 mod testing;

@@ -23,6 +23,7 @@ use crate::output::{
 use crate::service::{Ctx, Needs, Service};
 use crate::services::Services;
 use crate::shutdown::Stopping;
+use crate::strangers::Strangers;
 use crate::sync::Sync;
 use crate::transport::{ONLY_LINK, Transport};
 
@@ -104,6 +105,7 @@ impl Node {
             timers: BTreeMap::new(),
             exec_counters: ExecCounters::default(),
             announced: Announced::default(),
+            strangers: Strangers::default(),
             level: QueueLevel::Low,
             scratch: Vec::new(),
             transport: Transport::new(&boot.config),
@@ -290,6 +292,7 @@ impl Node {
             }
             PgOutput::StoreRingSeq(seq) => self.core.push(NodeOutput::StoreRingSeq(seq)),
             PgOutput::DiscardReceived => self.core.push(NodeOutput::DiscardReceived),
+            PgOutput::Stranger(node) => self.on_stranger(node),
             PgOutput::TokenPassed => self.on_token_passed(),
             PgOutput::Event(event) => self.on_srp_event(&event),
         }

@@ -247,6 +247,7 @@ impl SimHost<'_> {
             Output::Transmit(_)
             | Output::StoreRingSeq(_)
             | Output::DiscardReceived
+            | Output::Stranger(_)
             | Output::TokenPassed
             | Output::Event(_) => {}
         }
@@ -275,6 +276,7 @@ impl SimHost<'_> {
             | Output::Transmit(_)
             | Output::StoreRingSeq(_)
             | Output::DiscardReceived
+            | Output::Stranger(_)
             | Output::TokenPassed
             | Output::Event(_) => self.look(&Observation::Ring(output)),
         }

@@ -56,15 +56,53 @@ fn a_node_that_slept_does_not_accuse() {
     assert_eq!(merged.seq.0, ring.seq.0 + 4, "{lines:#?}");
 }
 
-/// When the cut between two of three nodes is mended, everybody is back (thread 659).
+/// Two of three nodes do not hear each other. One membership with quorum comes about within two token timeouts of the
+/// first change, it stays, and when the cut is mended everybody is back (threads 659, 750).
 #[test]
-fn a_mended_pair_comes_back() {
-    let mut cluster = formed(3);
-    cluster.link(1, 2).cut();
-    cluster.run_for(TOKEN * 20).unwrap();
-    cluster.heal();
-    cluster.settle_all(TOKEN * 10).unwrap();
-    cluster.check(TOKEN).unwrap();
+fn a_cut_pair_settles_and_comes_back() {
+    for (a, b) in [(1, 2), (1, 3), (2, 3)] {
+        let mut cluster = formed(3);
+        cluster.link(a, b).cut();
+        // Token and consensus timeout until anybody knows.
+        cluster.run_for(TOKEN * 22 / 10).unwrap();
+        cluster.run_for(TOKEN * 2).unwrap();
+        // The node that is left out goes on looking for the others; what counts is that it does not disturb them.
+        let pairs = |cluster: &mut Cluster| -> Vec<_> {
+            let rings = (1..=3).map(|n| cluster.node(n).ring().unwrap());
+            rings.filter(|(_, members)| members.len() == 2).collect()
+        };
+        let settled = pairs(&mut cluster);
+        assert_eq!(settled.len(), 2, "{a}-{b}: {settled:?}");
+        cluster.run_for(TOKEN * 60).unwrap();
+        let later = pairs(&mut cluster);
+        let lines = cluster.report().lines();
+        assert_eq!(settled, later, "{a}-{b}: {lines:#?}");
+        cluster.heal();
+        cluster.settle_all(TOKEN * 5).unwrap();
+        cluster.check(TOKEN).unwrap();
+    }
+}
+
+/// A node that hears the others but is not heard by one of them is let in no sooner than it is heard.
+#[test]
+fn a_one_way_cut_settles_and_is_mended() {
+    for (from, to) in [(1, 2), (2, 1), (3, 1), (2, 3)] {
+        let mut cluster = formed(3);
+        cluster.one_way(from, to).cut();
+        cluster.run_for(TOKEN * 30).unwrap();
+        let before: Vec<_> = (1..=3).map(|n| cluster.node(n).gathers()).collect();
+        cluster.run_for(TOKEN * 30).unwrap();
+        let after: Vec<_> = (1..=3).map(|n| cluster.node(n).gathers()).collect();
+        let disturbed = (0..3).map(|i| after[i] - before[i]).max().unwrap();
+        let lines = cluster.report().lines();
+        assert!(
+            disturbed <= 30,
+            "{from}>{to}: {before:?} {after:?} {lines:#?}"
+        );
+        cluster.heal();
+        cluster.settle_all(TOKEN * 15).unwrap();
+        cluster.check(TOKEN).unwrap();
+    }
 }
 
 /// Both sides of a partition go on, and merge within seconds (thread 736).

@@ -58,6 +58,8 @@ pub enum PgOutput {
     StoreRingSeq(RingSeq),
     /// Throw away what waits on the sockets.
     DiscardReceived,
+    /// See [`Output::Stranger`].
+    Stranger(NodeId),
     /// The token asked for has been passed on.
     TokenPassed,
     /// Something worth telling.
@@ -177,6 +179,7 @@ impl Pg {
                 Output::Transmit(t) => return Some(PgOutput::Transmit(t)),
                 Output::StoreRingSeq(seq) => return Some(PgOutput::StoreRingSeq(seq)),
                 Output::DiscardReceived => return Some(PgOutput::DiscardReceived),
+                Output::Stranger(node) => return Some(PgOutput::Stranger(node)),
                 Output::TokenPassed => return Some(PgOutput::TokenPassed),
                 Output::Event(e) => return Some(PgOutput::Event(e)),
             }

@@ -3,6 +3,7 @@
 use ferrosync_wire::totem::{Header, Join, MergeDetect};
 use ferrosync_wire::{Instant, NodeId};
 
+use super::admission::Sign;
 use super::event::SrpEvent;
 use super::membership::NodeSet;
 use super::output::{Output, RxOrder};
@@ -114,7 +115,7 @@ impl Srp {
         let sender = join.system_from;
         match &self.state {
             MembState::Operational => {
-                if !self.is_stale_join(join) {
+                if !self.is_stale_join(join) && self.lets_in(now, sender, Sign::OfGathering) {
                     self.join_process(now, header, join, order);
                 }
             }
@@ -285,10 +286,11 @@ impl Srp {
         in_gather: GatherReason,
     ) {
         match self.state.kind() {
-            MembStateKind::Operational => {
+            MembStateKind::Operational if self.lets_in(now, from, Sign::OfRing) => {
                 self.proposal.proc.insert(from);
                 self.gather_enter(now, in_operational);
             }
+            MembStateKind::Operational => {}
             MembStateKind::Gather => {
                 if !self.proposal.proc.contains(from) {
                     self.proposal.proc.insert(from);

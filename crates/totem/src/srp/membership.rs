@@ -147,7 +147,7 @@ impl Proposal {
         }
     }
 
-    /// Whether `node`, that is failed here, was alive before and has formed another ring since.
+    /// Whether `node`, that is failed here, was alive before and has formed another ring since (D-51).
     pub(super) fn has_moved_on(&self, node: NodeId, ring: RingSeq) -> bool {
         self.heard.get(&node).is_some_and(|before| *before < ring)
     }

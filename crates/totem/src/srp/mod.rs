@@ -10,6 +10,7 @@
 //!
 //! Numbers in brackets are [`GatherReason`]s. `docs/totem.md` has the long version.
 
+mod admission;
 mod commit;
 mod event;
 mod flow;
@@ -34,6 +35,7 @@ use ferrosync_wire::{DecodeError, Duration, Instant, NodeId, RingId, RingSeq};
 
 use crate::config::SrpConfig;
 use crate::rng::Rng;
+use admission::Admission;
 use flow::{FlowControl, Limits};
 use membership::Proposal;
 use sort_queue::SortQueue;
@@ -75,6 +77,7 @@ pub struct Srp {
     stats: SrpStats,
     state: MembState,
     proposal: Proposal,
+    admission: Admission,
     /// The ring this node belongs to or forms.
     #[doc(alias = "my_ring_id")]
     ring: RingId,
@@ -184,6 +187,7 @@ impl Srp {
             stats: SrpStats::default(),
             state: MembState::Operational,
             proposal: Proposal::default(),
+            admission: Admission::default(),
             ring,
             highest_ring_seq: ring.seq,
             regular_ring: ring,

@@ -52,7 +52,9 @@ impl Srp {
         let old_seq = self.regular_ring.seq;
         assert!(self.ring.seq > old_seq, "ring sequence numbers increase");
         self.delivered = end_of_recovered(&recovery);
-        self.members = recovery.members;
+        let old = std::mem::replace(&mut self.members, recovery.members);
+        let sets = [&old, &self.members, &self.leavers];
+        self.admission.installed(now, &self.config, sets);
         self.regular = recovery.queue;
         self.regular.release_to(self.delivered);
         self.last_released = self.delivered;

@@ -42,6 +42,8 @@ pub enum Output {
     ConfChg(ConfChg),
     /// The process was paused: throw away what waits on the sockets.
     DiscardReceived,
+    /// A node outside this ring was heard; only after [`super::Srp::admit_only`].
+    Stranger(NodeId),
     /// The token that [`super::Srp::request_token_event`] asked for has been passed on.
     TokenPassed,
     /// Something worth telling.

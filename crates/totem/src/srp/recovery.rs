@@ -75,6 +75,7 @@ impl Srp {
         // All members have agreed, so what it took to agree is done with. C keeps the failed list until the ring is
         // installed: a node that is pulled back before carries it into the next round, where two halves that have
         // each other's lists fail each other for ever (`docs/deviations.md`, D-21).
+        self.admission.consider(&self.proposal.proc);
         self.proposal.proc.clone_from(&members);
         self.proposal.failed = NodeSet::EMPTY;
         let recovery = Recovery {
