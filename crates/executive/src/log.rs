@@ -1,6 +1,6 @@
 //! What a node writes into its log. Wording that operators search for is corosync's (v3.1.7), in one place.
 
-use ferrosync_totem::srp::{GatherReason, MembStateKind, SrpEvent};
+use ferrosync_totem::srp::{GatherReason, MembStateKind, SrpEvent, TokenTrace};
 use ferrosync_totem::{NodeSet, SrpConfig};
 use ferrosync_wire::NodeId;
 
@@ -85,7 +85,11 @@ pub fn of_srp(event: &SrpEvent, config: &SrpConfig) -> Vec<Record> {
             left,
             failed,
         } => formed(&ring.to_string(), joined, left, failed),
-        SrpEvent::TokenLost { state, .. } => token_lost(*state, config),
+        SrpEvent::TokenLost { state, trace, .. } => {
+            let mut lines = token_lost(*state, config);
+            lines.extend(trace.map(|trace| totem(Priority::Notice, token_trace(&trace))));
+            lines
+        }
         SrpEvent::TokenWarning { silence } => one(
             Priority::Notice,
             format!("Token has not been received in {} ms ", silence.as_millis()),
@@ -195,6 +199,23 @@ fn token_lost(state: MembStateKind, config: &SrpConfig) -> Vec<Record> {
         Priority::Debug,
         format!("The token was lost in the {name} state."),
     )]
+}
+
+/// Which hop had the token last (D-54).
+fn token_trace(trace: &TokenTrace) -> String {
+    let way = format!(
+        "The token came from node {} {} ms ago with messages up to {} and was passed to node {}",
+        trace.from,
+        trace.ago.as_millis(),
+        trace.seq,
+        trace.to
+    );
+    match trace.beyond {
+        Some((node, seq)) => {
+            format!("{way}; message {seq} of node {node} shows that it was there then")
+        }
+        None => format!("{way}; nothing that shows where it went was received"),
+    }
 }
 
 fn list(nodes: &[NodeId]) -> String {

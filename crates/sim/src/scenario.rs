@@ -2,7 +2,7 @@
 
 use ferrosync_wire::{Duration, NodeId, RingId};
 
-use crate::cluster::{Cluster, index};
+use crate::cluster::{Cluster, Event, Trouble, index};
 use crate::faults::between;
 use crate::host::Act;
 use crate::report::Failure;
@@ -54,6 +54,13 @@ impl Cluster {
         for (from, to) in between(&sides) {
             self.network.cut(from, to);
         }
+    }
+
+    /// Three client processes begin to join, send and leave, until [`Self::heal`].
+    pub fn load(&mut self) {
+        self.options.workload.processes = 3;
+        self.trouble = Trouble::On;
+        self.schedule(self.now, Event::NextAction);
     }
 
     /// Mends everything and starts what is off.

@@ -1,7 +1,7 @@
 //! What goes wrong for people who run Corosync, with the outcome that they wanted. Numbers are threads of the
 //! corosync/corosync tracker.
 
-use ferrosync_sim::Cluster;
+use ferrosync_sim::{Cluster, Options, Verbosity};
 use ferrosync_wire::{Duration, NodeId};
 
 const TOKEN: Duration = Duration::from_secs(1);
@@ -139,4 +139,44 @@ fn a_crashed_node_comes_back() {
     cluster.settle_all(TOKEN * 6).unwrap();
     let (after, _) = cluster.node(1).ring().unwrap();
     assert!(after.seq > before.seq);
+}
+
+/// A receiver that gets what another sends late, again and again, is no broken receiver: the ring stays (threads 622, 725).
+#[test]
+fn a_delayed_receiver_stays() {
+    let mut options = Options::quiet(3);
+    // A fast network: the token visits a node ten thousand times in a second.
+    options.network.delay = Duration::from_micros(20);
+    options.network.jitter = Duration::from_micros(5);
+    let mut cluster = Cluster::new(options, Verbosity::Transitions, None);
+    cluster.boot_all();
+    cluster.run_for(TOKEN / 2).unwrap();
+    cluster.settle_all(TOKEN * 10).unwrap();
+    let before: Vec<_> = (1..=3).map(|n| cluster.node(n).ring()).collect();
+    cluster.load();
+    for _ in 0..10 {
+        // The token does not go this way.
+        cluster.one_way(1, 3).clog(TOKEN * 95 / 100);
+        cluster.run_for(TOKEN * 2).unwrap();
+    }
+    let after: Vec<_> = (1..=3).map(|n| cluster.node(n).ring()).collect();
+    assert_eq!(before, after, "{:#?}", cluster.report().lines());
+    cluster.heal();
+    cluster.settle_all(TOKEN * 10).unwrap();
+    cluster.check(TOKEN).unwrap();
+}
+
+/// A lost token is traced: the log of the node before the cut names the hop (threads 611, 389).
+#[test]
+fn the_log_names_the_hop_that_lost_the_token() {
+    let mut cluster = Cluster::new(Options::quiet(3), Verbosity::Full, None);
+    cluster.boot_all();
+    cluster.settle_all(TOKEN * 10).unwrap();
+    cluster.one_way(1, 2).cut();
+    cluster.run_for(TOKEN * 2).unwrap();
+    let lines = cluster.report().lines();
+    let told = |line: &&String| {
+        line.contains("The token came from node 3") && line.contains("was passed to node 2")
+    };
+    assert!(lines.iter().any(|line| told(&line)), "{lines:#?}");
 }

@@ -4,6 +4,7 @@ use ferrosync_wire::{DecodeError, Duration, NodeId, RingId};
 
 use super::seq::Seq;
 use super::state::{GatherReason, MembStateKind};
+use super::trace::TokenTrace;
 
 /// One thing worth telling.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,6 +37,8 @@ pub enum SrpEvent {
         state: MembStateKind,
         /// How long none was seen.
         silence: Duration,
+        /// Where it was last, if it was ever here.
+        trace: Option<TokenTrace>,
     },
     /// Much of the token timeout passed without a token.
     TokenWarning {

@@ -26,6 +26,7 @@ mod state;
 mod stats;
 mod timer;
 mod token;
+mod trace;
 
 use std::collections::VecDeque;
 
@@ -49,6 +50,7 @@ pub use seq::Seq;
 pub use state::{GatherReason, MembStateKind};
 pub use stats::{SrpStats, TokenStats};
 pub use timer::Timer;
+pub use trace::TokenTrace;
 
 /// The ring protocol of one node.
 ///
@@ -435,7 +437,7 @@ impl Srp {
         match message {
             Message::OrfToken(token) => {
                 self.stats.orf_token_rx += 1;
-                self.on_orf_token(now, token);
+                self.on_orf_token(now, header.nodeid, token);
             }
             Message::Mcast(mcast, _) => {
                 self.stats.mcast_rx += 1;

@@ -94,6 +94,9 @@ impl Srp {
             return self.foreign(now, mcast.system_from, operational, gather);
         }
         let encapsulated = header.encapsulated == ENCAPSULATED;
+        if let Some(visit) = &mut self.token.visit {
+            visit.see(mcast.system_from, Seq(mcast.seq));
+        }
         if !encapsulated && frame.len() > WRAPPABLE_MAX {
             self.stats.rx_msg_dropped += 1;
             return;
