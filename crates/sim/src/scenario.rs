@@ -89,8 +89,7 @@ impl NodeHandle<'_> {
     /// Starts the process.
     pub fn boot(&mut self) {
         let now = self.cluster.now;
-        self.cluster
-            .schedule(now, crate::cluster::Event::Boot(self.index));
+        self.cluster.schedule(now, Event::Boot(self.index));
     }
 
     /// Stops the node in order; its process starts again by itself.
