@@ -157,7 +157,7 @@ const LAYERS: [Layer; 9] = [
         "ferrosync-daemon",
         &["ferrosync-executive", "ferrosync-ipc", "ferrosync-wire"],
     ),
-    Layer::new("ferrosync", &["ferrosync-daemon"]),
+    Layer::new("ferrosync", &["ferrosync-client", "ferrosync-daemon"]),
     Layer::new("xtask", &[]),
 ];
 

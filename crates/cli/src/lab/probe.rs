@@ -11,20 +11,13 @@ use super::plan::NodeSet;
 use super::report::{Report, Seen};
 use crate::args::NodeArgs;
 
-mod log;
-mod tools;
-
-/// A way to ask a daemon how it is.
-trait Probe {
-    /// Asks, within a few seconds. An error says why the daemon did not answer.
-    fn look(&mut self) -> Result<Seen>;
-}
+mod client;
 
 /// Looks again and again until the node ends, which ends this process too.
 pub(super) fn run(args: &NodeArgs) -> Result<()> {
     set_name(c"lab-probe")?;
     let rest = Duration::from_millis(args.probe_ms);
-    let mut probe = choose();
+    let mut probe = client::Client::default();
     let mut pace = Pace::new(rest);
     loop {
         let report = match probe.look() {
@@ -72,14 +65,6 @@ impl Pace {
         };
         self.last = now;
         self.pause
-    }
-}
-
-/// Debian's tools ask the daemon itself; without them its log tells the most important.
-fn choose() -> Box<dyn Probe> {
-    match tools::Tools::find() {
-        Some(tools) => Box::new(tools),
-        None => Box::new(log::Log::default()),
     }
 }
 
