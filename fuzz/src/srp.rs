@@ -190,6 +190,7 @@ impl World {
                 Output::StoreRingSeq(_)
                 | Output::Deliver(_)
                 | Output::ConfChg(_)
+                | Output::Stranger(_)
                 | Output::TokenPassed
                 | Output::Event(_) => {}
             }

@@ -245,9 +245,11 @@ impl Mapping {
 
 impl Drop for Mapping {
     fn drop(&mut self) {
+        // First: as soon as the range is free, another thread may map something there, and the signal handler must not
+        // find it under this name.
+        self.slot.release();
         // SAFETY: the range was mapped by `new`, belongs to this value alone, and no reference into it outlives it.
         unsafe { libc::munmap(self.base.as_ptr().cast(), self.len) };
-        self.slot.release();
     }
 }
 

@@ -42,7 +42,10 @@ impl Watch {
             }
             Output::Deliver(message) => self.delivered(message.seq.0),
             Output::ConfChg(change) => self.changed(change),
-            Output::DiscardReceived | Output::TokenPassed | Output::Event(_) => {}
+            Output::DiscardReceived
+            | Output::Stranger(_)
+            | Output::TokenPassed
+            | Output::Event(_) => {}
         }
     }
 
