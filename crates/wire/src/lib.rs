@@ -14,6 +14,7 @@ pub mod codec;
 pub mod exec;
 pub mod ids;
 pub mod ipc;
+pub mod knet;
 pub mod names;
 pub mod pg;
 #[cfg(test)]
