@@ -135,9 +135,10 @@ const PREFIX: &str = "ferrosync-";
 const PURE_EXTERNAL: [&str; 1] = ["bytes"];
 
 /// Direct dependencies, exactly; what only tests need stands in `test`.
-const LAYERS: [Layer; 9] = [
+const LAYERS: [Layer; 10] = [
     Layer::new("ferrosync-wire", &[]),
     Layer::new("ferrosync-totem", &["ferrosync-wire"]),
+    Layer::new("ferrosync-knet", &["ferrosync-wire"]),
     Layer::new("ferrosync-ipc", &["ferrosync-wire"]),
     Layer::new(
         "ferrosync-executive",
