@@ -3,3 +3,8 @@
 #![forbid(unsafe_code)]
 
 pub mod crypto;
+pub mod defrag;
+pub mod link;
+pub mod mtu;
+pub mod pmtud;
+pub mod window;
