@@ -2,6 +2,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod compress;
 pub mod crypto;
 pub mod defrag;
 pub mod link;
