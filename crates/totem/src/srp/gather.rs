@@ -209,12 +209,14 @@ impl Srp {
         // fails itself and is never part of a ring again.
         let stale = sender == self.me;
         let fails_me = failed.contains(self.me);
-        if known || stale {
+        let alone = self.members.len() == 1;
+        // Two that are alone would fail each other for what the other was a ring ago, at the speed of the network.
+        let overtaken = alone && fails_me && join.ring_seq < self.ring.seq;
+        if known || stale || overtaken {
             return Merged::Nothing;
         }
         let mut merged = Merged::Nothing;
         if self.proposal.failed.contains(sender) {
-            let alone = self.members.len() == 1;
             if fails_me || !alone || !self.proposal.has_moved_on(sender, join.ring_seq) {
                 return Merged::Nothing;
             }
