@@ -5,7 +5,10 @@
 pub mod compress;
 pub mod crypto;
 pub mod defrag;
+pub mod handle;
+pub mod host;
 pub mod link;
 pub mod mtu;
 pub mod pmtud;
+mod stamp;
 pub mod window;

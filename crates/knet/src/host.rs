@@ -1,0 +1,309 @@
+//! What is known of one other host: its links, which of them carry data, and what it sent.
+//!
+//! Citations are of kronosnet 1.x, `libknet`.
+
+use core::net::IpAddr;
+use std::collections::BTreeMap;
+
+use ferrosync_wire::knet::{PingReason, Seq};
+use ferrosync_wire::{Instant, LinkId};
+
+use crate::defrag::{Defrag, Fragment, Outcome};
+use crate::link::{Heartbeat, HeartbeatConfig, State};
+use crate::mtu::{CryptoOverhead, Family};
+use crate::pmtud::PathMtu;
+use crate::window::{Sighting, Window};
+
+/// Which links of a host carry data.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Policy {
+    /// The one with the highest priority that is up.
+    Passive,
+    /// All that are up, each with its own copy.
+    Active,
+    /// One that is up, each time another.
+    RoundRobin,
+}
+
+/// What the configuration says about a link.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkConfig {
+    /// The peer's address; packets of the link come from here.
+    pub peer: IpAddr,
+    /// Higher ones are preferred by [`Policy::Passive`]; among equals the lowest link.
+    pub priority: u8,
+    /// When to ping, and when to give up.
+    pub heartbeat: HeartbeatConfig,
+}
+
+/// Whether anything can be sent to a host.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Reach {
+    /// Over at least one link.
+    Reachable,
+    /// Over none.
+    Unreachable,
+}
+
+/// One other host.
+#[derive(Clone, Debug)]
+pub(crate) struct Host {
+    policy: Policy,
+    pub(crate) links: BTreeMap<LinkId, Link>,
+    /// Links that carry data, in the order of their use.
+    active: Vec<LinkId>,
+    window: Window,
+    defrag: Defrag,
+    last_seq_ping: Seq,
+    last_timed_ping: Seq,
+    since_seq_ping: Traffic,
+}
+
+/// One link to it.
+#[derive(Clone, Debug)]
+pub(crate) struct Link {
+    pub(crate) config: LinkConfig,
+    pub(crate) heartbeat: Heartbeat,
+    pub(crate) path: PathMtu,
+    pub(crate) measured: Measured,
+}
+
+/// Whether a link's MTU was looked at since some link last came up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Measured {
+    Yes,
+    No,
+}
+
+/// Whether data came since the last ping that a sequence number caused.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Traffic {
+    Some,
+    None,
+}
+
+impl Host {
+    pub(crate) fn new(policy: Policy) -> Self {
+        Self {
+            policy,
+            links: BTreeMap::new(),
+            active: Vec::new(),
+            window: Window::new(),
+            defrag: Defrag::default(),
+            last_seq_ping: Seq(0),
+            last_timed_ping: Seq(0),
+            since_seq_ping: Traffic::None,
+        }
+    }
+
+    pub(crate) const fn reach(&self) -> Reach {
+        if self.active.is_empty() {
+            Reach::Unreachable
+        } else {
+            Reach::Reachable
+        }
+    }
+
+    /// The link whose peer has this address; ports do not count (netutils.c:cmpaddr).
+    pub(crate) fn link_from(&self, source: IpAddr) -> Option<LinkId> {
+        let mut links = self.links.iter();
+        let found = links.find(|(_, link)| link.config.peer == source)?;
+        Some(*found.0)
+    }
+
+    /// The links that the next packet goes over.
+    pub(crate) fn next_links(&mut self) -> &[LinkId] {
+        match self.policy {
+            Policy::Passive | Policy::Active => &self.active,
+            Policy::RoundRobin => {
+                let used = self.active.len().min(1);
+                self.active.rotate_left(used);
+                &self.active[self.active.len() - used..]
+            }
+        }
+    }
+
+    /// Chooses the links that carry data (host.c:_host_dstcache_update_sync). Returns whether the host can be reached
+    /// now, if that changed.
+    pub(crate) fn choose_links(&mut self) -> Option<Reach> {
+        let before = self.reach();
+        let usable = self.links.iter().filter(|(_, link)| link.is_usable());
+        self.active = match self.policy {
+            Policy::Active | Policy::RoundRobin => usable.map(|(&id, _)| id).collect(),
+            Policy::Passive => usable
+                .min_by_key(|(_, link)| core::cmp::Reverse(link.config.priority))
+                .map(|(&id, _)| id)
+                .into_iter()
+                .collect(),
+        };
+        let after = self.reach();
+        if after == Reach::Unreachable {
+            self.forget(Seq(0));
+        }
+        (before != after).then_some(after)
+    }
+
+    /// Learns from a ping whether the host started anew (threads_rx.c:_parse_recv_from_links).
+    pub(crate) fn on_ping(&mut self, seq: Seq, reason: PingReason) {
+        match reason {
+            PingReason::Timer => {
+                // Before its first message a host has the number 0, and never again.
+                if seq != self.last_timed_ping && seq == Seq(0) {
+                    self.forget(seq);
+                }
+                self.last_timed_ping = seq;
+            }
+            PingReason::Seq => {
+                if seq != self.last_seq_ping {
+                    self.last_seq_ping = seq;
+                    let quiet = self.since_seq_ping == Traffic::None;
+                    self.since_seq_ping = Traffic::None;
+                    if quiet {
+                        self.forget(seq);
+                    }
+                }
+                self.window.look_up(seq);
+            }
+        }
+    }
+
+    /// Whether this is the first copy of message `seq`.
+    pub(crate) fn on_data(&mut self, seq: Seq) -> Sighting {
+        self.since_seq_ping = Traffic::Some;
+        self.window.look_up(seq)
+    }
+
+    pub(crate) fn on_fragment(&mut self, now: Instant, fragment: Fragment<'_>) -> Outcome {
+        self.defrag.accept(&mut self.window, now, fragment)
+    }
+
+    pub(crate) const fn mark_delivered(&mut self, seq: Seq) {
+        self.window.mark_delivered(seq);
+    }
+
+    fn forget(&mut self, seq: Seq) {
+        self.window.restart_at(seq);
+        self.defrag.clear();
+    }
+}
+
+impl Link {
+    pub(crate) fn new(config: LinkConfig, crypto: CryptoOverhead) -> Self {
+        let family = match config.peer {
+            IpAddr::V4(_) => Family::V4,
+            IpAddr::V6(_) => Family::V6,
+        };
+        Self {
+            config,
+            heartbeat: Heartbeat::new(config.heartbeat),
+            path: PathMtu::new(family, crypto),
+            measured: Measured::No,
+        }
+    }
+
+    pub(crate) const fn is_up(&self) -> bool {
+        matches!(self.heartbeat.state(), State::Up)
+    }
+
+    const fn is_usable(&self) -> bool {
+        self.is_up() && self.path.mtu().is_some()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ferrosync_wire::time::Duration;
+
+    #[test]
+    fn policies_choose_links() {
+        type Used = [&'static [u8]; 4];
+        let cases: &[(Policy, [u8; 3], Used)] = &[
+            // policy, priorities, links of four packets
+            (Policy::Passive, [1, 1, 1], [&[0]; 4]),
+            (Policy::Passive, [0, 5, 5], [&[1]; 4]),
+            (Policy::Passive, [0, 5, 9], [&[2]; 4]),
+            (Policy::Active, [0, 5, 9], [&[0, 1, 2]; 4]),
+            (Policy::RoundRobin, [0, 5, 9], [&[0], &[1], &[2], &[0]]),
+        ];
+        for (policy, priorities, expected) in cases {
+            let mut host = host(*policy, priorities);
+            assert_eq!(host.choose_links(), Some(Reach::Reachable));
+            assert_eq!(host.choose_links(), None);
+            for links in expected {
+                let used: Vec<u8> = host.next_links().iter().map(|link| link.0).collect();
+                assert_eq!(used, *links, "{policy:?} {priorities:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_host_without_links_gets_nothing() {
+        for policy in [Policy::Passive, Policy::Active, Policy::RoundRobin] {
+            let mut host = host(policy, &[]);
+            assert_eq!(host.choose_links(), None);
+            assert_eq!(host.reach(), Reach::Unreachable);
+            assert_eq!(host.next_links(), []);
+        }
+    }
+
+    #[test]
+    fn a_peer_that_starts_anew_is_heard() {
+        use PingReason::{Seq as Counted, Timer};
+        // Pings after message 50 was delivered, and whether another message 50 is news.
+        let cases: &[(&[(u16, PingReason)], Sighting)] = &[
+            (&[], Sighting::Again),
+            (&[(50, Timer)], Sighting::Again),
+            (&[(50, Timer), (0, Timer)], Sighting::First),
+            (&[(60, Timer), (40, Timer)], Sighting::Again),
+            // Data came since the last counted ping: all is well.
+            (&[(60, Counted)], Sighting::Again),
+            (&[(60, Counted), (60, Counted)], Sighting::Again),
+            // Two counted pings without data in between.
+            (&[(60, Counted), (70, Counted)], Sighting::First),
+        ];
+        for (pings, expected) in cases {
+            let mut host = host(Policy::Passive, &[1]);
+            host.on_data(Seq(50));
+            host.mark_delivered(Seq(50));
+            for &(seq, reason) in *pings {
+                host.on_ping(Seq(seq), reason);
+            }
+            assert_eq!(host.on_data(Seq(50)), *expected, "{pings:?}");
+        }
+    }
+
+    #[test]
+    fn a_host_out_of_reach_is_forgotten() {
+        let mut host = host(Policy::Passive, &[1]);
+        host.choose_links();
+        host.on_data(Seq(50));
+        host.mark_delivered(Seq(50));
+        host.links.clear();
+        assert_eq!(host.choose_links(), Some(Reach::Unreachable));
+        assert_eq!(host.on_data(Seq(50)), Sighting::First);
+    }
+
+    /// A host whose links are up.
+    fn host(policy: Policy, priorities: &[u8]) -> Host {
+        let mut host = Host::new(policy);
+        for (id, &priority) in (0_u8..).zip(priorities) {
+            let heartbeat = HeartbeatConfig {
+                ping_interval: Duration::from_secs(1),
+                pong_timeout: Duration::from_secs(1),
+                precision: 1,
+                pong_count: 0,
+            };
+            let config = LinkConfig {
+                peer: IpAddr::from([10, 0, id, 1]),
+                priority,
+                heartbeat,
+            };
+            let mut link = Link::new(config, CryptoOverhead::NONE);
+            link.heartbeat
+                .handle_pong(Instant::ORIGIN, Some(Instant::ORIGIN));
+            host.links.insert(LinkId(id), link);
+        }
+        host
+    }
+}
