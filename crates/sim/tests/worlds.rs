@@ -27,6 +27,10 @@ fn worlds_end_well() {
 fn old_failures_stay_mended() {
     let seeds = [
         (
+            1205,
+            "two nodes that were alone failed each other at the speed of the network",
+        ),
+        (
             802_840_116_747_435_801,
             "nodes that were alone failed one another in step for ever",
         ),
