@@ -201,9 +201,9 @@ impl EventLoop {
                 break;
             };
             self.input(now, input)?;
-            // Our clients hear of what they sent before the kernel works for the others.
-            self.host.ipc.notify();
             if self.host.sockets.passes_token() {
+                // Our clients hear of what they sent before the kernel works for the others.
+                self.host.ipc.notify();
                 self.attention.token_passed(now);
                 break;
             }

@@ -381,7 +381,9 @@ impl Server {
 
     /// Sends the notifications that are owed, many events in one.
     pub fn notify(&mut self) {
-        for conn in core::mem::take(&mut self.owing) {
+        // Nothing below owes anything new, so the list comes back empty, with its room.
+        let mut owing = core::mem::take(&mut self.owing);
+        for conn in owing.drain(..) {
             let Some(found) = self.conns.get_mut(conn) else {
                 continue;
             };
@@ -392,6 +394,7 @@ impl Server {
                 self.enlist(conn);
             }
         }
+        self.owing = owing;
     }
 
     /// Sends the notifications that are owed, and makes the descriptor readable when work is left. To be called at

@@ -149,9 +149,9 @@ fn commit(index: u32, seq: u64, members: &[u32]) -> Vec<u8> {
     frame(Header::new(Kind::CommitToken, 0, NodeId(1)), &token)
 }
 
-fn orf(ring: RingId, token_seq: u32, seq: u32) -> Vec<u8> {
-    let token = OrfToken {
-        seq,
+fn token(ring: RingId, token_seq: u32) -> OrfToken {
+    OrfToken {
+        seq: 0,
         token_seq,
         aru: 0,
         aru_addr: NodeId(0),
@@ -160,8 +160,18 @@ fn orf(ring: RingId, token_seq: u32, seq: u32) -> Vec<u8> {
         fcc: 0,
         retrans_flg: 0,
         rtr: Vec::new(),
-    };
-    frame(Header::new(Kind::OrfToken, 0, NodeId(1)), &token)
+    }
+}
+
+fn orf_frame(token: &OrfToken) -> Vec<u8> {
+    frame(Header::new(Kind::OrfToken, 0, NodeId(1)), token)
+}
+
+fn orf(ring: RingId, token_seq: u32, seq: u32) -> Vec<u8> {
+    orf_frame(&OrfToken {
+        seq,
+        ..token(ring, token_seq)
+    })
 }
 
 fn mcast(from: u32, ring: RingId, seq: u32) -> Vec<u8> {

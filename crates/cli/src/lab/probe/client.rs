@@ -101,30 +101,27 @@ impl Connections {
 
     /// Without a quorum provider every ring has quorum, and nobody tells its id.
     fn map_tells(&mut self) -> Result<Seen> {
-        let mut members = Vec::new();
-        for entry in self.configuration.iterate("runtime.members.")? {
-            let key = entry?.key;
-            if let Some(node) = key
-                .strip_suffix(".status")
-                .and_then(|key| key.strip_prefix("runtime.members."))
+        let keys = self.configuration.iterate("runtime.members.")?;
+        let keys: Vec<String> = keys
+            .map(|entry| entry.map(|e| e.key))
+            .collect::<Result<_, _>>()?;
+        let joined = Value::Str("joined".into());
+        let mut members: Vec<NodeNumber> = Vec::new();
+        for key in keys.iter().filter(|key| key.ends_with(".status")) {
+            let status = self.configuration.get(key);
+            let node = key.split('.').nth(2).and_then(|node| node.parse().ok());
+            if let (Ok(status), Some(node)) = (status, node)
+                && status == joined
             {
-                members.push(node.to_owned());
+                members.push(node);
             }
         }
-        let mut seen = Seen {
+        Ok(Seen {
+            members: members.into_iter().collect(),
             ring: "-".to_owned(),
             quorate: true,
             ..Seen::default()
-        };
-        let joined = Value::Str("joined".into());
-        let map = &mut self.configuration;
-        let is_joined = |node: &&String| {
-            let status = map.get(&format!("runtime.members.{node}.status"));
-            status.is_ok_and(|status| status == joined)
-        };
-        let here: Vec<&String> = members.iter().filter(is_joined).collect();
-        seen.members = here.iter().filter_map(|node| node.parse().ok()).collect();
-        Ok(seen)
+        })
     }
 }
 

@@ -2,24 +2,6 @@
 
 use super::*;
 
-fn token(ring: RingId, token_seq: u32) -> OrfToken {
-    OrfToken {
-        seq: 0,
-        token_seq,
-        aru: 0,
-        aru_addr: NodeId(0),
-        ring,
-        backlog: 0,
-        fcc: 0,
-        retrans_flg: 0,
-        rtr: Vec::new(),
-    }
-}
-
-fn orf_frame(token: &OrfToken) -> Vec<u8> {
-    frame(Header::new(Kind::OrfToken, 0, NodeId(1)), token)
-}
-
 /// Lets time pass without a word from anybody, until the node has a ring of its own.
 #[track_caller]
 fn goes_its_own_way(srp: &mut Srp) {
