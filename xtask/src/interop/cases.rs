@@ -87,7 +87,7 @@ pub(super) const CASES: [Case; 10] = [
     Case {
         name: "storm-multicast",
         about: "a storm on a mixed ring over multicast",
-        unsettled: Some("corosync itself now and then ends with an assertion over udp"),
+        unsettled: None,
         run: |setup| {
             let plan = three("udp", Peers::These(&[1]));
             storm::run(setup, "storm-multicast", &plan, &trouble(setup))

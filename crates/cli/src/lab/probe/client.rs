@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use anyhow::{Context as _, Result};
-use ferrosync_client::cmap::{Cmap, Map};
+use ferrosync_client::cmap::{self, Cmap, Map};
 use ferrosync_client::cpg::Cpg;
 use ferrosync_client::quorum::{Event, Model, Provider, Quorum, Track};
 use ferrosync_client::{NodeId, Options, Value};
@@ -69,8 +69,8 @@ impl Connections {
         };
         // Groups and counters are only for show; but a daemon that does not answer is not well.
         seen.groups = u32::try_from(self.cpg.groups()?.len()).unwrap_or(u32::MAX);
-        seen.delivered = counter(&mut self.configuration, "runtime.services.cpg.3.rx");
-        seen.frames = counter(&mut self.statistics, "stats.srp.mcast_rx");
+        seen.delivered = counter(&mut self.configuration, "runtime.services.cpg.3.rx")?;
+        seen.frames = counter(&mut self.statistics, "stats.srp.mcast_rx")?;
         Ok(seen)
     }
 
@@ -125,10 +125,12 @@ impl Connections {
     }
 }
 
-fn counter(map: &mut Cmap, key: &str) -> u64 {
+/// A key that is missing counts as zero. Any other error is told: after a missed answer the connection is of no use.
+fn counter(map: &mut Cmap, key: &str) -> Result<u64> {
     match map.get(key) {
-        Ok(Value::U64(count)) => count,
-        Ok(_) | Err(_) => 0,
+        Ok(Value::U64(count)) => Ok(count),
+        Err(cmap::Error::NotFound) | Ok(_) => Ok(0),
+        Err(error) => Err(error).context(key.to_owned()),
     }
 }
 
