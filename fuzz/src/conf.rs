@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use ferrosync_executive::config::{
     self, Config, ConfigErrors, Environment, Family, SourceFile, TransportConfig,
 };
+use ferrosync_executive::transport::{Key, Secrets};
 use ferrosync_executive::{Boot, Node};
 use ferrosync_wire::{Instant, NodeId, RingSeq};
 
@@ -49,19 +50,23 @@ fn check(config: Config) {
     for warning in &config.warnings {
         assert!(!warning.to_string().is_empty());
     }
-    match config.transport {
-        TransportConfig::Udp(_) | TransportConfig::Udpu(_) => start(config),
-        TransportConfig::Knet(_) => {}
-    }
+    start(config);
 }
 
 /// Takes in every key of the configuration and starts all services.
 fn start(config: Config) {
     let now = Instant::from_nanos(1_000_000_000);
+    let mut secrets = Secrets::NONE;
+    if let TransportConfig::Knet(knet) = &config.transport
+        && knet.crypto.is_some()
+    {
+        secrets.key = Key::new(&[7; 128]).ok();
+    }
     let boot = Boot {
         config,
         stored: RingSeq(0),
         seed: 0,
+        secrets,
     };
     let mut node = Node::boot(boot, now);
     while node.poll_output(now).is_some() {}

@@ -91,6 +91,7 @@ impl EventLoop {
         self.input(self.clock.now(), NodeInput::LinksReady)?;
         loop {
             self.host.flush();
+            self.troubles()?;
             if let Some(reason) = self.host.exit {
                 return Ok(reason);
             }
@@ -133,6 +134,9 @@ impl EventLoop {
         }
         for event in &self.happened[..count] {
             ready.0 |= u8::try_from(event.data()).unwrap_or(0);
+            if event.events().contains(EpollFlags::EPOLLERR) {
+                self.host.sockets.note_errors();
+            }
         }
         if self.host.ipc.wants_retry() {
             ready.0 |= Ready::CLIENTS.0;
@@ -207,6 +211,18 @@ impl EventLoop {
                 self.attention.token_passed(now);
                 break;
             }
+        }
+        Ok(())
+    }
+
+    /// Hands in what the network reported, and sends what comes of it.
+    fn troubles(&mut self) -> Result<(), Broken> {
+        for _ in 0..TROUBLES_PER_TURN {
+            let Some(trouble) = self.host.sockets.next_trouble() else {
+                return Ok(());
+            };
+            self.input(self.clock.now(), NodeInput::Trouble(trouble))?;
+            self.host.flush();
         }
         Ok(())
     }
@@ -312,5 +328,7 @@ fn program_of(pid: u32) -> String {
 const TIMERS_PER_TURN: usize = 64;
 /// Datagrams before clients are served; less when the token comes.
 const DATAGRAMS_PER_TURN: usize = 256;
+/// Reports of the network before anything else is looked at.
+const TROUBLES_PER_TURN: usize = 256;
 /// Requests before the network is looked at again: the token must not wait behind clients.
 const REQUESTS_PER_TURN: usize = 64;

@@ -5,7 +5,9 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use ferrosync_executive::log::{Priority, Record, Subsystem};
-use ferrosync_executive::output::{ExitReason, FlowControl, HostRequest, LibKind, LibMessage};
+use ferrosync_executive::output::{
+    Carries, ExitReason, FlowControl, HostRequest, LibKind, LibMessage,
+};
 use ferrosync_executive::pump::{Host, StoreFailed, WouldBlock};
 use ferrosync_ipc::{SendError, Server};
 use ferrosync_wire::{ConnId, LinkId, RingSeq};
@@ -59,8 +61,8 @@ impl OsHost {
 }
 
 impl Host for OsHost {
-    fn transmit(&mut self, _link: LinkId, to: SocketAddr, bytes: Bytes) {
-        self.sockets.send(to, bytes);
+    fn transmit(&mut self, link: LinkId, to: SocketAddr, bytes: Bytes, carries: Carries) {
+        self.sockets.send(link, to, bytes, carries);
     }
 
     fn store_ring_seq(&mut self, seq: RingSeq) -> Result<(), StoreFailed> {

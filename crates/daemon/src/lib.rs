@@ -17,6 +17,7 @@ pub mod logging;
 pub mod net;
 pub mod persist;
 pub mod realtime;
+mod secrets;
 pub mod signals;
 mod start;
 

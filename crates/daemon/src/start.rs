@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use ferrosync_executive::config::{self, Config, IpcType, SourceFile};
 use ferrosync_executive::log::Priority;
 use ferrosync_executive::output::ExitReason;
+use ferrosync_executive::transport::Secrets;
 use ferrosync_executive::{Boot, Node};
 use ferrosync_ipc::{Kind, Options, Server};
 
@@ -18,7 +19,7 @@ use crate::host::OsHost;
 use crate::logging::Log;
 use crate::net::Sockets;
 use crate::persist::{PidFile, PidFileError, RingIdFile};
-use crate::{realtime, signals};
+use crate::{realtime, secrets, signals};
 
 pub(crate) fn start(args: &Args) -> Exit {
     if args.version {
@@ -59,6 +60,7 @@ pub(crate) fn start(args: &Args) -> Exit {
 /// Everything that is opened before the loop starts.
 struct Daemon {
     config: Config,
+    secrets: Secrets,
     sockets: Sockets,
     ipc: Server,
     ring_id: RingIdFile,
@@ -88,6 +90,7 @@ impl Daemon {
         let pid_file = PidFile::create(&args.pid_file).map_err(lock_failed)?;
         let signals =
             signals::open().map_err(|e| (Exit::Fatal, format!("Cannot watch signals: {e}")))?;
+        let secrets = secrets::gather(&config).map_err(|text| (Exit::Config, text))?;
         let sockets = Sockets::open(&config).map_err(|text| (Exit::Fatal, text))?;
         let mut options = Options::of_this_machine();
         options.kind = match config.system.ipc {
@@ -99,6 +102,7 @@ impl Daemon {
         Ok(Self {
             ring_id: RingIdFile::new(&state_dir, config.me),
             config,
+            secrets,
             sockets,
             ipc,
             signals,
@@ -109,6 +113,7 @@ impl Daemon {
     fn run(self, log: Log) -> Exit {
         let Self {
             config,
+            secrets,
             sockets,
             ipc,
             ring_id,
@@ -125,6 +130,7 @@ impl Daemon {
             config,
             stored,
             seed,
+            secrets,
         };
         let node = Node::boot(boot, clock.now());
         let mut host = OsHost::new(sockets, ipc, log, ring_id);

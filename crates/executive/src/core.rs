@@ -21,6 +21,8 @@ pub struct Core {
     pub(crate) now: Instant,
     pub(crate) pg: Pg,
     pub(crate) sync: Sync,
+    /// A message of `sync` that found no room yet. One at most: a barrier follows the own list of services.
+    pub(crate) sync_unsent: Option<Vec<u8>>,
     pub(crate) icmap: Icmap,
     pub(crate) clients: Clients,
     pub(crate) quorum: QuorumView,

@@ -137,15 +137,26 @@ impl Node {
     }
 
     fn sync_send(&mut self, message: &exec::sync::Message) {
-        let bytes = message.to_vec();
-        let sent = self.core.pg.mcast(
-            self.core.now,
-            Group::Sync,
-            Guarantee::Agreed,
-            &[bytes.as_slice()],
-        );
-        // The transitional lane holds megabytes and starts a membership empty but for what services send.
-        assert!(sent.is_ok(), "the transitional lane has room for a barrier");
+        self.core.sync_unsent = Some(message.to_vec());
+        self.retry_sync();
+    }
+
+    /// Sends what found no room in the transitional lane, where the messages of rings that broke before they could leave
+    /// may still wait. C goes without, and its services then wait for a barrier that nobody sends. Whether it was
+    /// sent.
+    pub(crate) fn retry_sync(&mut self) -> bool {
+        let Some(bytes) = &self.core.sync_unsent else {
+            return false;
+        };
+        let (now, parts) = (self.core.now, [bytes.as_slice()]);
+        let sent = self
+            .core
+            .pg
+            .mcast(now, Group::Sync, Guarantee::Agreed, &parts);
+        if sent.is_ok() {
+            self.core.sync_unsent = None;
+        }
+        sent.is_ok()
     }
 
     /// A request that was let through.
@@ -211,5 +222,35 @@ impl Node {
             priority,
             text,
         }));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use ferrosync_totem::pg::Pg;
+
+    use crate::testing::Cluster;
+
+    /// Rings that break before their messages leave fill the lane that the next ring's synchronisation needs.
+    #[test]
+    fn services_synchronise_through_a_lane_that_is_full() {
+        let mut cluster = Cluster::off(&[1, 2], "");
+        for id in [1, 2] {
+            cluster.boot_with(id, |node| {
+                let (now, old) = (node.core.now, vec![0; Pg::MESSAGE_MAX]);
+                let lengths = [Pg::MESSAGE_MAX, 1_000, 1];
+                for len in lengths {
+                    let parts = [&old[..len]];
+                    while node
+                        .core
+                        .pg
+                        .mcast(now, Group::Sync, Guarantee::Agreed, &parts)
+                        .is_ok()
+                    {}
+                }
+            });
+        }
+        cluster.settle();
     }
 }

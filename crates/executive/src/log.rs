@@ -1,8 +1,11 @@
 //! What a node writes into its log. Wording that operators search for is corosync's (v3.1.7), in one place.
 
+use ferrosync_knet::handle::Event;
+use ferrosync_knet::host::Policy;
+use ferrosync_knet::link::State;
 use ferrosync_totem::srp::{GatherReason, MembStateKind, SrpEvent, TokenTrace};
 use ferrosync_totem::{NodeSet, SrpConfig};
-use ferrosync_wire::NodeId;
+use ferrosync_wire::{LinkId, NodeId};
 
 /// One line.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -199,6 +202,72 @@ fn token_lost(state: MembStateKind, config: &SrpConfig) -> Vec<Record> {
         Priority::Debug,
         format!("The token was lost in the {name} state."),
     )]
+}
+
+/// The lines for what became of links, as libknet writes them (`libknet/{host,links,threads_*}.c`, v1.25).
+#[must_use]
+pub fn of_knet(event: &Event) -> Vec<Record> {
+    let info = |text| knet(Priority::Info, text);
+    match event {
+        Event::Link(host, link, State::Up) => {
+            let (host, link) = (host.0, link.0);
+            vec![
+                info(format!("rx: host: {host} link: {link} is up")),
+                info(format!(
+                    "link: Resetting MTU for link {link} because host {host} joined"
+                )),
+            ]
+        }
+        Event::Link(host, link, State::Down) => vec![info(format!(
+            "link: host: {} link: {} is down",
+            host.0, link.0
+        ))],
+        Event::Host(host, policy, active) => carried_by(host.0, *policy, active),
+        Event::LinkMtu {
+            host,
+            link,
+            from,
+            to,
+        } => vec![info(format!(
+            "pmtud: PMTUD link change for host: {} link: {} from {from} to {to}",
+            host.0, link.0
+        ))],
+        Event::NoMtu(host, link) => vec![knet(
+            Priority::Warning,
+            format!(
+                "pmtud: host: {} link: {} answers pings and nothing else, the link is not used",
+                host.0, link.0
+            ),
+        )],
+        Event::DataMtu(mtu) => vec![info(format!("pmtud: Global data MTU changed to: {mtu}"))],
+    }
+}
+
+fn carried_by(host: u16, policy: Policy, active: &[(LinkId, u8)]) -> Vec<Record> {
+    let best = match (policy, active) {
+        (_, []) => {
+            let text = format!("host: host: {host} has no active links");
+            return vec![knet(Priority::Warning, text)];
+        }
+        (Policy::Passive, [(link, priority), ..]) => {
+            format!(
+                "host: host: {host} (passive) best link: {} (pri: {priority})",
+                link.0
+            )
+        }
+        (Policy::Active | Policy::RoundRobin, links) => {
+            format!("host: host: {host} has {} active links", links.len())
+        }
+    };
+    vec![knet(Priority::Info, best)]
+}
+
+const fn knet(priority: Priority, text: String) -> Record {
+    Record {
+        subsystem: Subsystem::Knet,
+        priority,
+        text,
+    }
 }
 
 /// Which hop had the token last (D-54).

@@ -1,7 +1,6 @@
 //! One node: transport, ring, synchronisation, services and clients put together.
 
 use std::collections::{BTreeMap, VecDeque};
-use std::net::IpAddr;
 
 use ferrosync_totem::Srp;
 use ferrosync_totem::pg::{Pg, PgOutput, QueueLevel, Seen};
@@ -25,7 +24,7 @@ use crate::services::Services;
 use crate::shutdown::Stopping;
 use crate::strangers::Strangers;
 use crate::sync::Sync;
-use crate::transport::{ONLY_LINK, Transport};
+use crate::transport::{Secrets, Transport};
 
 /// A whole node without an operating system.
 ///
@@ -44,7 +43,7 @@ pub struct Node {
 }
 
 /// What a node starts from.
-#[derive(Clone, Debug)]
+#[derive(Debug)]
 pub struct Boot {
     /// The configuration.
     pub config: Config,
@@ -52,6 +51,8 @@ pub struct Boot {
     pub stored: RingSeq,
     /// Decides this node's jitter.
     pub seed: u64,
+    /// For encryption.
+    pub secrets: Secrets,
 }
 
 /// Whether services ever worked: before that, clients are turned away.
@@ -91,6 +92,7 @@ impl Node {
             now,
             pg: Pg::new(srp),
             sync: Sync::new(services.synchronised().map(u32::from).collect()),
+            sync_unsent: None,
             icmap: Icmap::new(),
             clients: Clients::default(),
             quorum: QuorumView {
@@ -108,7 +110,7 @@ impl Node {
             strangers: Strangers::default(),
             level: QueueLevel::Low,
             scratch: Vec::new(),
-            transport: Transport::new(&boot.config),
+            transport: Transport::new(&boot.config, boot.secrets, now),
         };
         for (key, value) in boot.config.keys {
             core.set_own_key(key, value);
@@ -133,10 +135,16 @@ impl Node {
             NodeInput::Datagram {
                 from, bytes, order, ..
             } => {
-                if self.core.transport.hears(from.ip()) {
-                    let frame = bytes;
+                let Core {
+                    transport, outputs, ..
+                } = &mut self.core;
+                if let Some(frame) = transport.receive(now, from, bytes, outputs) {
                     self.core.pg.handle(now, Input::Packet { frame, order });
                 }
+            }
+            NodeInput::Trouble(trouble) => {
+                let outputs = &mut self.core.outputs;
+                self.core.transport.trouble(now, trouble, outputs);
             }
             NodeInput::LinksReady => self.core.pg.handle(now, Input::LinksReady),
             NodeInput::Lib(input) => self.handle_lib(input),
@@ -160,6 +168,15 @@ impl Node {
             self.with_service(id, |s, cx| s.timeout(cx, timer));
             return self.settle();
         }
+        if self
+            .core
+            .transport
+            .poll_timeout()
+            .is_some_and(|at| at <= now)
+        {
+            let outputs = &mut self.core.outputs;
+            return self.core.transport.handle_timeout(now, outputs);
+        }
         self.core.pg.handle_timeout(now);
     }
 
@@ -171,7 +188,8 @@ impl Node {
             .next_service_timer()
             .map(|(at, ..)| (at, "service timer"));
         let stop = self.stopping.deadline().map(|at| (at, "shutdown"));
-        let all = ring.into_iter().chain(service).chain(stop);
+        let links = self.core.transport.poll_timeout().map(|at| (at, "links"));
+        let all = ring.into_iter().chain(service).chain(stop).chain(links);
         all.min_by_key(|(at, _)| *at)
     }
 
@@ -193,6 +211,7 @@ impl Node {
             }
             match self.core.pg.poll_output_seen(&mut see) {
                 Some(output) => self.on_ring(output),
+                None if self.retry_sync() => {}
                 None if self.open_gate() => return Some(NodeOutput::GateOpened),
                 None => return self.go_on_stopping(),
             }
@@ -281,14 +300,9 @@ impl Node {
             PgOutput::Message(message) => self.on_message(message),
             PgOutput::ConfChg(change) => self.on_confchg(change),
             PgOutput::Transmit(t) => {
+                let now = self.core.now;
                 let outputs = &mut self.core.outputs;
-                self.core.transport.route(t.to, |to| {
-                    outputs.push_back(NodeOutput::Transmit {
-                        link: ONLY_LINK,
-                        to,
-                        bytes: t.frame.clone(),
-                    });
-                });
+                self.core.transport.send(now, t.to, &t.frame, outputs);
             }
             PgOutput::StoreRingSeq(seq) => self.core.push(NodeOutput::StoreRingSeq(seq)),
             PgOutput::DiscardReceived => self.core.push(NodeOutput::DiscardReceived),
@@ -463,8 +477,10 @@ impl Node {
 
     /// A node's addresses as corosync prints them: `r(0) ip(10.0.0.1) `, with the blank behind.
     fn member_text(&self, node: NodeId) -> String {
-        let address: Option<IpAddr> = self.core.transport.peers().address_of(node).map(|a| a.ip());
-        address.map_or_else(String::new, |ip| format!("r(0) ip({ip}) "))
+        let addresses = self.core.transport.peers().addresses_of(node).iter();
+        addresses
+            .map(|(link, ip)| format!("r({}) ip({ip}) ", link.0))
+            .collect()
     }
 }
 

@@ -23,6 +23,8 @@ pub enum NodeInput<'a> {
         /// Whether a token waits behind it.
         order: RxOrder,
     },
+    /// The network reports about a datagram that was sent.
+    Trouble(LinkTrouble),
     /// The sockets of all links are open: the node may look for others.
     LinksReady,
     /// A client did something.
@@ -31,6 +33,31 @@ pub enum NodeInput<'a> {
     Answer(HostAnswer<'a>),
     /// The operator or the system wants something.
     Control(Control),
+}
+
+/// What became of a datagram, as far as the network says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct LinkTrouble {
+    /// The link it left on.
+    pub link: LinkId,
+    /// Where it was to go.
+    pub to: SocketAddr,
+    /// What happened.
+    pub trouble: Trouble,
+}
+
+/// Why a datagram does not arrive.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Trouble {
+    /// It is too long for the interface or the path.
+    TooBig {
+        /// Its length in bytes, without the headers of IP and UDP.
+        len: usize,
+        /// Bytes that fit, those headers included, if the kernel knows.
+        mtu: Option<u16>,
+    },
+    /// The machine is not there, or nobody listens.
+    Unreachable,
 }
 
 /// What a client did.
@@ -131,6 +158,8 @@ pub enum NodeOutput {
         to: SocketAddr,
         /// What to send.
         bytes: Bytes,
+        /// What it is to the ring.
+        carries: Carries,
     },
     /// Must be durable before any later `Transmit` leaves.
     StoreRingSeq(RingSeq),
@@ -156,6 +185,15 @@ pub enum NodeOutput {
     Ask(HostRequest),
     /// Stop.
     Exit(ExitReason),
+}
+
+/// What a datagram is to the ring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Carries {
+    /// Something for everybody, or of the transport itself.
+    Ring,
+    /// The token: until it is back nothing more leaves.
+    Token,
 }
 
 /// What a service needs the host for. Answers come back as [`HostAnswer`]s. Buffers of a client that is gone are

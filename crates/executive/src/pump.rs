@@ -8,12 +8,14 @@ use ferrosync_wire::{ConnId, Instant, LinkId, RingSeq};
 
 use crate::log::Record;
 use crate::node::Node;
-use crate::output::{ExitReason, FlowControl, HostRequest, LibKind, LibMessage, NodeOutput};
+use crate::output::{
+    Carries, ExitReason, FlowControl, HostRequest, LibKind, LibMessage, NodeOutput,
+};
 
 /// What a node asks of the machine it runs on.
 pub trait Host {
     /// Sends a datagram. Losing one is allowed, waiting is not.
-    fn transmit(&mut self, link: LinkId, to: SocketAddr, bytes: Bytes);
+    fn transmit(&mut self, link: LinkId, to: SocketAddr, bytes: Bytes, carries: Carries);
     /// Makes the ring sequence number durable before it returns.
     fn store_ring_seq(&mut self, seq: RingSeq) -> Result<(), StoreFailed>;
     /// Throws away what waits on the sockets.
@@ -58,7 +60,12 @@ pub struct WouldBlock;
 pub fn drain(node: &mut Node, now: Instant, host: &mut impl Host) -> Result<(), StoreFailed> {
     while let Some(output) = node.poll_output_seen(now, |seen| host.see(seen)) {
         match output {
-            NodeOutput::Transmit { link, to, bytes } => host.transmit(link, to, bytes),
+            NodeOutput::Transmit {
+                link,
+                to,
+                bytes,
+                carries,
+            } => host.transmit(link, to, bytes, carries),
             NodeOutput::StoreRingSeq(seq) => host.store_ring_seq(seq)?,
             NodeOutput::DiscardReceived => host.discard_received(),
             NodeOutput::LibAccept(conn) => host.lib_accept(conn),

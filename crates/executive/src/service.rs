@@ -274,6 +274,11 @@ impl<'a> Ctx<'a> {
         self.core.clients.clear_stats();
     }
 
+    /// Sets the counters of all links to zero.
+    pub fn clear_link_stats(&mut self) {
+        self.core.transport.clear_stats();
+    }
+
     fn send(&mut self, conn: ConnId, kind: LibKind, head: Head, body: Bytes) {
         self.core.clients.count(conn, |s| match kind {
             LibKind::Response => s.responses += 1,

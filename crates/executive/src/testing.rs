@@ -13,10 +13,11 @@ use crate::config::{self, Config, Environment, Family, SourceFile};
 use crate::log::{Priority, Record};
 use crate::node::{Admit, Boot, Node};
 use crate::output::{
-    Credentials, ExitReason, FlowControl, HostAnswer, HostRequest, LibInput, LibKind, LibMessage,
-    NodeInput, RxOrder,
+    Carries, Credentials, ExitReason, FlowControl, HostAnswer, HostRequest, LibInput, LibKind,
+    LibMessage, NodeInput, RxOrder,
 };
 use crate::pump::{Host, StoreFailed, WouldBlock, drain};
+use crate::transport::Secrets;
 
 /// A cluster of nodes, each on its own machine.
 #[derive(Debug)]
@@ -126,6 +127,11 @@ impl Cluster {
 
     /// Starts a node's process.
     pub(crate) fn boot(&mut self, id: u32) {
+        self.boot_with(id, |_| {});
+    }
+
+    /// Starts a node's process, and does something to it before its links are there.
+    pub(crate) fn boot_with(&mut self, id: u32, change: impl FnOnce(&mut Node)) {
         let now = self.now;
         let machine = self.machine(id);
         assert!(machine.node.is_none(), "node {id} runs already");
@@ -133,8 +139,11 @@ impl Cluster {
             config: machine.config.clone(),
             stored: machine.outside.stored,
             seed: u64::from(id),
+            secrets: Secrets::NONE,
         };
-        machine.node = Some(Node::boot(boot, now));
+        let mut node = Node::boot(boot, now);
+        change(&mut node);
+        machine.node = Some(node);
         self.drain(id);
         self.input(id, NodeInput::LinksReady);
     }
@@ -457,7 +466,7 @@ impl Outside {
 }
 
 impl Host for Outside {
-    fn transmit(&mut self, _link: LinkId, to: SocketAddr, bytes: Bytes) {
+    fn transmit(&mut self, _link: LinkId, to: SocketAddr, bytes: Bytes, _carries: Carries) {
         self.sent.push((to, bytes));
     }
     fn store_ring_seq(&mut self, seq: RingSeq) -> Result<(), StoreFailed> {

@@ -2,16 +2,18 @@
 //!
 //! Citations are of kronosnet 1.x, `libknet`.
 
-use core::net::IpAddr;
+use core::net::{IpAddr, SocketAddr};
 use std::collections::BTreeMap;
 
 use ferrosync_wire::knet::{PingReason, Seq};
 use ferrosync_wire::{Instant, LinkId};
 
+use crate::crypto::Overhead;
 use crate::defrag::{Defrag, Fragment, Outcome};
 use crate::link::{Heartbeat, HeartbeatConfig, State};
-use crate::mtu::{CryptoOverhead, Family};
+use crate::mtu::Family;
 use crate::pmtud::PathMtu;
+use crate::stats::LinkStats;
 use crate::window::{Sighting, Window};
 
 /// Which links of a host carry data.
@@ -28,8 +30,8 @@ pub enum Policy {
 /// What the configuration says about a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct LinkConfig {
-    /// The peer's address; packets of the link come from here.
-    pub peer: IpAddr,
+    /// The peer's address; packets of the link come from here, whatever their port.
+    pub peer: SocketAddr,
     /// Higher ones are preferred by [`Policy::Passive`]; among equals the lowest link.
     pub priority: u8,
     /// When to ping, and when to give up.
@@ -66,6 +68,9 @@ pub(crate) struct Link {
     pub(crate) heartbeat: Heartbeat,
     pub(crate) path: PathMtu,
     pub(crate) measured: Measured,
+    /// The MTU of which was told last, in bytes; 0 when there was none.
+    pub(crate) told_mtu: usize,
+    pub(crate) stats: LinkStats,
 }
 
 /// Whether a link's MTU was looked at since some link last came up.
@@ -107,28 +112,49 @@ impl Host {
     /// The link whose peer has this address; ports do not count (netutils.c:cmpaddr).
     pub(crate) fn link_from(&self, source: IpAddr) -> Option<LinkId> {
         let mut links = self.links.iter();
-        let found = links.find(|(_, link)| link.config.peer == source)?;
+        let found = links.find(|(_, link)| link.config.peer.ip() == source)?;
         Some(*found.0)
     }
 
-    /// The links that the next packet goes over.
-    pub(crate) fn next_links(&mut self) -> &[LinkId] {
-        match self.policy {
-            Policy::Passive | Policy::Active => &self.active,
+    pub(crate) const fn policy(&self) -> Policy {
+        self.policy
+    }
+
+    /// Returns whether other links carry data now.
+    pub(crate) fn set_policy(&mut self, policy: Policy) -> bool {
+        self.policy = policy;
+        self.choose_links()
+    }
+
+    /// The links that carry data, with their priorities.
+    pub(crate) fn active(&self) -> Vec<(LinkId, u8)> {
+        let active = self.active.iter();
+        active
+            .filter_map(|id| Some((*id, self.links.get(id)?.config.priority)))
+            .collect()
+    }
+
+    /// Visits the links that the next packet goes over.
+    pub(crate) fn for_next_links(&mut self, mut visit: impl FnMut(LinkId, &LinkConfig)) {
+        let next = match self.policy {
+            Policy::Passive | Policy::Active => &self.active[..],
             Policy::RoundRobin => {
                 let used = self.active.len().min(1);
                 self.active.rotate_left(used);
                 &self.active[self.active.len() - used..]
             }
+        };
+        for id in next {
+            if let Some(link) = self.links.get(id) {
+                visit(*id, &link.config);
+            }
         }
     }
 
-    /// Chooses the links that carry data (host.c:_host_dstcache_update_sync). Returns whether the host can be reached
-    /// now, if that changed.
-    pub(crate) fn choose_links(&mut self) -> Option<Reach> {
-        let before = self.reach();
+    /// Chooses the links that carry data (host.c:_host_dstcache_update_sync). Returns whether they are others now.
+    pub(crate) fn choose_links(&mut self) -> bool {
         let usable = self.links.iter().filter(|(_, link)| link.is_usable());
-        self.active = match self.policy {
+        let chosen: Vec<LinkId> = match self.policy {
             Policy::Active | Policy::RoundRobin => usable.map(|(&id, _)| id).collect(),
             Policy::Passive => usable
                 .min_by_key(|(_, link)| core::cmp::Reverse(link.config.priority))
@@ -136,11 +162,12 @@ impl Host {
                 .into_iter()
                 .collect(),
         };
-        let after = self.reach();
-        if after == Reach::Unreachable {
+        let changed = !same(&chosen, &self.active);
+        self.active = chosen;
+        if changed && self.active.is_empty() {
             self.forget(Seq(0));
         }
-        (before != after).then_some(after)
+        changed
     }
 
     /// Learns from a ping whether the host started anew (threads_rx.c:_parse_recv_from_links).
@@ -188,17 +215,20 @@ impl Host {
 }
 
 impl Link {
-    pub(crate) fn new(config: LinkConfig, crypto: CryptoOverhead) -> Self {
-        let family = match config.peer {
-            IpAddr::V4(_) => Family::V4,
-            IpAddr::V6(_) => Family::V6,
-        };
+    pub(crate) fn new(config: LinkConfig, crypto: Overhead, mtu: Option<u16>) -> Self {
+        let path = PathMtu::new(family_of(config.peer), crypto, mtu);
         Self {
             config,
             heartbeat: Heartbeat::new(config.heartbeat),
-            path: PathMtu::new(family, crypto),
+            told_mtu: path.mtu().unwrap_or(0),
+            path,
             measured: Measured::No,
+            stats: LinkStats::default(),
         }
+    }
+
+    pub(crate) const fn family(&self) -> Family {
+        family_of(self.config.peer)
     }
 
     pub(crate) const fn is_up(&self) -> bool {
@@ -208,6 +238,18 @@ impl Link {
     const fn is_usable(&self) -> bool {
         self.is_up() && self.path.mtu().is_some()
     }
+}
+
+const fn family_of(peer: SocketAddr) -> Family {
+    match peer {
+        SocketAddr::V4(_) => Family::V4,
+        SocketAddr::V6(_) => Family::V6,
+    }
+}
+
+/// Whether the same links are in both; the order is that of their use.
+fn same(a: &[LinkId], b: &[LinkId]) -> bool {
+    a.len() == b.len() && a.iter().all(|id| b.contains(id))
 }
 
 #[cfg(test)]
@@ -228,10 +270,12 @@ mod tests {
         ];
         for (policy, priorities, expected) in cases {
             let mut host = host(*policy, priorities);
-            assert_eq!(host.choose_links(), Some(Reach::Reachable));
-            assert_eq!(host.choose_links(), None);
+            assert!(host.choose_links());
+            assert_eq!(host.reach(), Reach::Reachable);
+            assert!(!host.choose_links());
             for links in expected {
-                let used: Vec<u8> = host.next_links().iter().map(|link| link.0).collect();
+                let mut used = Vec::new();
+                host.for_next_links(|link, _| used.push(link.0));
                 assert_eq!(used, *links, "{policy:?} {priorities:?}");
             }
         }
@@ -241,9 +285,9 @@ mod tests {
     fn a_host_without_links_gets_nothing() {
         for policy in [Policy::Passive, Policy::Active, Policy::RoundRobin] {
             let mut host = host(policy, &[]);
-            assert_eq!(host.choose_links(), None);
+            assert!(!host.choose_links());
             assert_eq!(host.reach(), Reach::Unreachable);
-            assert_eq!(host.next_links(), []);
+            host.for_next_links(|link, _| panic!("{link:?}"));
         }
     }
 
@@ -280,7 +324,8 @@ mod tests {
         host.on_data(Seq(50));
         host.mark_delivered(Seq(50));
         host.links.clear();
-        assert_eq!(host.choose_links(), Some(Reach::Unreachable));
+        assert!(host.choose_links());
+        assert_eq!(host.reach(), Reach::Unreachable);
         assert_eq!(host.on_data(Seq(50)), Sighting::First);
     }
 
@@ -295,11 +340,11 @@ mod tests {
                 pong_count: 0,
             };
             let config = LinkConfig {
-                peer: IpAddr::from([10, 0, id, 1]),
+                peer: SocketAddr::from(([10, 0, id, 1], 5405)),
                 priority,
                 heartbeat,
             };
-            let mut link = Link::new(config, CryptoOverhead::NONE);
+            let mut link = Link::new(config, Overhead::NONE, None);
             link.heartbeat
                 .handle_pong(Instant::ORIGIN, Some(Instant::ORIGIN));
             host.links.insert(LinkId(id), link);

@@ -9,6 +9,8 @@ pub mod handle;
 pub mod host;
 pub mod link;
 pub mod mtu;
+mod outbox;
 pub mod pmtud;
 mod stamp;
+pub mod stats;
 pub mod window;

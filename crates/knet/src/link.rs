@@ -54,6 +54,10 @@ pub struct Latency {
     pub mean_us: u64,
     /// Latencies in it, at most the configured precision.
     pub samples: u32,
+    /// The shortest ever; 0 while there is none.
+    pub min_us: u64,
+    /// The longest ever.
+    pub max_us: u64,
 }
 
 /// Whether a link carries traffic.
@@ -117,6 +121,12 @@ impl Heartbeat {
     #[must_use]
     pub const fn latency(&self) -> Latency {
         self.latency
+    }
+
+    /// Goes on with other timers.
+    pub fn set_config(&mut self, config: HeartbeatConfig) {
+        assert!(config.precision >= 1, "a mean needs a sample");
+        self.config = config;
     }
 
     /// Looks at the link, every [`TICK`] or out of turn (threads_heartbeat.c:_handle_check_each).
@@ -213,6 +223,11 @@ impl Heartbeat {
 
 impl Latency {
     fn add(&mut self, us: u64, precision: u32) {
+        self.min_us = match self.samples {
+            0 => us,
+            _ => self.min_us.min(us),
+        };
+        self.max_us = self.max_us.max(us);
         self.samples = precision.min(self.samples + 1);
         let samples = u64::from(self.samples);
         self.mean_us = (self.mean_us * (samples - 1) + us) / samples;

@@ -5,16 +5,7 @@
 
 use ferrosync_wire::knet::{HEADER_LEN, LONGEST_HEADER};
 
-/// What encryption and signing add to a packet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct CryptoOverhead {
-    /// Length of the cipher's blocks, to which a packet is filled up; 0 without a cipher.
-    pub block: usize,
-    /// Length of the signature; 0 without a hash.
-    pub hash: usize,
-    /// Length of the initialisation vector; 0 without a cipher.
-    pub salt: usize,
-}
+use crate::crypto::Overhead;
 
 /// Version of the internet protocol below a link.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -28,31 +19,14 @@ pub enum Family {
 /// On-wire size that a search for the path MTU tries first (KNET_PMTUD_SIZE_V4).
 pub const ON_WIRE_MAX: usize = 65_535;
 
-impl CryptoOverhead {
-    /// Neither encrypted nor signed.
-    pub const NONE: Self = Self {
-        block: 0,
-        hash: 0,
-        salt: 0,
-    };
-
-    /// Datagram size of a packet of `len` bytes (calc_data_outlen).
-    #[must_use]
-    pub const fn datagram_len(self, len: usize) -> usize {
-        let filling = match self.block {
-            0 => 0,
-            block => block - len % block,
-        };
-        len + filling + self.salt + self.hash
-    }
-
+impl Overhead {
     /// Payload that fits a datagram of `len` bytes; 0 when none does (calc_max_data_outlen).
     ///
     /// A cipher fills up even a packet that is a whole number of blocks, so one byte less than that is used.
     #[must_use]
     pub const fn payload_len(self, len: usize) -> usize {
-        let mut packet = len.saturating_sub(self.salt + self.hash);
-        if let Some(rest) = packet.checked_rem(self.block) {
+        let mut packet = len.saturating_sub(self.salt_len + self.hash_len);
+        if let Some(rest) = packet.checked_rem(self.block_len) {
             packet = packet.saturating_sub(rest + 1);
         }
         packet.saturating_sub(LONGEST_HEADER)
@@ -78,19 +52,19 @@ impl Family {
 
     /// Bytes in front of and behind the payload, as C reports them for a link (threads_pmtud.c:_handle_check_pmtud).
     #[must_use]
-    pub const fn link_overhead(self, crypto: CryptoOverhead) -> usize {
-        self.overhead() + LONGEST_HEADER + crypto.hash + crypto.salt
+    pub const fn link_overhead(self, crypto: Overhead) -> usize {
+        self.overhead() + LONGEST_HEADER + crypto.hash_len + crypto.salt_len
     }
 
     /// MTU of a link with an on-wire size of `on_wire`; 0 when nothing fits.
     #[must_use]
-    pub const fn link_mtu(self, on_wire: usize, crypto: CryptoOverhead) -> usize {
+    pub const fn link_mtu(self, on_wire: usize, crypto: Overhead) -> usize {
         crypto.payload_len(on_wire.saturating_sub(self.overhead()))
     }
 
     /// MTU of a link nobody has measured (links.c:knet_link_set_config).
     #[must_use]
-    pub const fn initial_link_mtu(self, crypto: CryptoOverhead) -> usize {
+    pub const fn initial_link_mtu(self, crypto: Overhead) -> usize {
         let smallest = match self {
             Self::V4 => SMALLEST_V4,
             Self::V6 => SMALLEST_V6,
@@ -102,9 +76,9 @@ impl Family {
     ///
     /// `None` when not even a probe's header fits.
     #[must_use]
-    pub const fn probe_size(self, on_wire: usize, crypto: CryptoOverhead) -> Option<usize> {
+    pub const fn probe_size(self, on_wire: usize, crypto: Overhead) -> Option<usize> {
         let payload = self.link_mtu(on_wire, crypto);
-        let size = crypto.datagram_len(payload + LONGEST_HEADER) + self.overhead();
+        let size = crypto.sealed_len(payload + LONGEST_HEADER) + self.overhead();
         if size > on_wire || size <= self.overhead() + HEADER_LEN {
             return None;
         }
@@ -123,20 +97,20 @@ const SMALLEST_V6: usize = 1280;
 mod tests {
     use super::*;
 
-    const AES_SHA256: CryptoOverhead = CryptoOverhead {
-        block: 16,
-        hash: 32,
-        salt: 16,
+    const AES_SHA256: Overhead = Overhead {
+        block_len: 16,
+        hash_len: 32,
+        salt_len: 16,
     };
-    const SHA1: CryptoOverhead = CryptoOverhead {
-        block: 0,
-        hash: 20,
-        salt: 0,
+    const SHA1: Overhead = Overhead {
+        block_len: 0,
+        hash_len: 20,
+        salt_len: 0,
     };
 
     #[test]
     fn figures_are_those_of_c() {
-        let none = CryptoOverhead::NONE;
+        let none = Overhead::NONE;
         assert_eq!(Family::V4.link_mtu(1500, none), 1446);
         assert_eq!(Family::V6.link_mtu(1500, none), 1426);
         assert_eq!(Family::V4.link_mtu(9000, none), 8946);
@@ -152,14 +126,17 @@ mod tests {
 
     #[test]
     fn what_fits_a_datagram_fills_it_without_exceeding_it() {
-        for crypto in [CryptoOverhead::NONE, SHA1, AES_SHA256] {
+        for crypto in [Overhead::NONE, SHA1, AES_SHA256] {
             for len in 200..2_000 {
                 let payload = crypto.payload_len(len);
-                let full = crypto.datagram_len(payload + LONGEST_HEADER);
+                let full = crypto.sealed_len(payload + LONGEST_HEADER);
                 assert!(full <= len, "{crypto:?} {len}: {full}");
                 let waste = len - full;
-                assert!(waste <= crypto.block, "{crypto:?} {len}: {waste} wasted");
-                let more = crypto.datagram_len(payload + LONGEST_HEADER + 1);
+                assert!(
+                    waste <= crypto.block_len,
+                    "{crypto:?} {len}: {waste} wasted"
+                );
+                let more = crypto.sealed_len(payload + LONGEST_HEADER + 1);
                 assert!(more > full, "{crypto:?} {len}");
             }
         }
@@ -167,7 +144,7 @@ mod tests {
 
     #[test]
     fn sizes_that_hold_nothing_give_nothing() {
-        for crypto in [CryptoOverhead::NONE, SHA1, AES_SHA256] {
+        for crypto in [Overhead::NONE, SHA1, AES_SHA256] {
             for family in [Family::V4, Family::V6] {
                 for on_wire in 0..family.overhead() {
                     assert_eq!(family.link_mtu(on_wire, crypto), 0);
@@ -179,13 +156,10 @@ mod tests {
 
     #[test]
     fn a_probe_is_as_long_as_it_says_or_a_block_shorter() {
-        assert_eq!(
-            Family::V4.probe_size(1500, CryptoOverhead::NONE),
-            Some(1500)
-        );
+        assert_eq!(Family::V4.probe_size(1500, Overhead::NONE), Some(1500));
         assert_eq!(Family::V4.probe_size(1500, AES_SHA256), Some(1500));
         assert_eq!(Family::V4.probe_size(1499, AES_SHA256), Some(1484));
-        assert_eq!(Family::V4.probe_size(54, CryptoOverhead::NONE), Some(54));
-        assert_eq!(Family::V4.probe_size(53, CryptoOverhead::NONE), None);
+        assert_eq!(Family::V4.probe_size(54, Overhead::NONE), Some(54));
+        assert_eq!(Family::V4.probe_size(53, Overhead::NONE), None);
     }
 }

@@ -6,13 +6,14 @@
 //! a timeout each.
 //!
 //! Unlike C, which searches link by link, every link has a search of its own, and a reply to an older probe is passed
-//! over instead of being taken as a failure of the present one.
+//! over instead of being taken as a failure of the present one (D-56).
 
 use ferrosync_wire::Instant;
 use ferrosync_wire::knet::{LONGEST_HEADER, PROBE_LEN};
 use ferrosync_wire::time::Duration;
 
-use crate::mtu::{CryptoOverhead, Family, ON_WIRE_MAX};
+use crate::crypto::Overhead;
+use crate::mtu::{Family, ON_WIRE_MAX};
 
 /// Probes after which a search is given up: the MTU changes faster than it can be found.
 pub const PROBES_MAX: u32 = 29;
@@ -21,7 +22,9 @@ pub const PROBES_MAX: u32 = 29;
 #[derive(Clone, Debug)]
 pub struct PathMtu {
     family: Family,
-    crypto: CryptoOverhead,
+    crypto: Overhead,
+    /// The on-wire size that the configuration gives; nothing is searched then.
+    fixed: Option<u16>,
     mtu: Option<usize>,
     /// When the last search succeeded; none after the link was down.
     found_at: Option<Instant>,
@@ -51,12 +54,14 @@ pub struct ProbeRequest {
 }
 
 impl PathMtu {
-    /// A link that nobody measured is used with what every network carries.
+    /// A link that nobody measured is used with what every network carries. `fixed` is the on-wire size that holds
+    /// instead of what a search would find (threads_pmtud.c:_calculate_manual_mtu).
     #[must_use]
-    pub const fn new(family: Family, crypto: CryptoOverhead) -> Self {
+    pub const fn new(family: Family, crypto: Overhead, fixed: Option<u16>) -> Self {
         Self {
             family,
             crypto,
+            fixed,
             mtu: Some(family.initial_link_mtu(crypto)),
             found_at: None,
             patience: PATIENCE_MIN,
@@ -86,6 +91,9 @@ impl PathMtu {
     /// Begins a search, or begins it again. `ping_len` is the datagram size of a ping, which is known to arrive;
     /// `timeout` is the link's present one.
     pub fn start(&mut self, now: Instant, ping_len: usize, timeout: Duration) -> Step {
+        if let Some(on_wire) = self.fixed {
+            return self.finish(now, usize::from(on_wire));
+        }
         self.search = Some(Search {
             good: ping_len + self.family.overhead(),
             bad: None,
@@ -105,8 +113,8 @@ impl PathMtu {
     }
 
     /// Other sizes hold after a change of keys.
-    pub fn set_crypto(&mut self, crypto: CryptoOverhead) {
-        *self = Self::new(self.family, crypto);
+    pub fn set_crypto(&mut self, crypto: Overhead) {
+        *self = Self::new(self.family, crypto, self.fixed);
     }
 
     /// The peer received a probe of `size` bytes.
@@ -120,7 +128,7 @@ impl PathMtu {
         if search.pace == Pace::Even && now - search.sent_at < given / 2 {
             self.patience = PATIENCE_MIN.max(self.patience / 2);
         }
-        if search.meets(self.crypto.block) {
+        if search.meets(self.crypto.block_len) {
             return Some(self.finish(now, size));
         }
         search.good = size;
@@ -159,7 +167,7 @@ impl PathMtu {
         if now < search.deadline {
             return None;
         }
-        let encrypts = self.crypto != CryptoOverhead::NONE;
+        let encrypts = self.crypto != Overhead::NONE;
         if encrypts && self.patience < PATIENCE_MAX {
             self.patience *= 2;
             search.pace = Pace::Slow;
@@ -182,7 +190,7 @@ impl PathMtu {
             return self.fail();
         }
         let patience = match self.crypto {
-            CryptoOverhead::NONE => 1,
+            Overhead::NONE => 1,
             _ => self.patience,
         };
         search.probes += 1;

@@ -8,7 +8,9 @@ use ferrosync_executive::Node;
 use ferrosync_executive::config::Config;
 use ferrosync_executive::core::{Quorate, QuorumView};
 use ferrosync_executive::log::{Priority, Record};
-use ferrosync_executive::output::{ExitReason, FlowControl, HostRequest, LibKind, LibMessage};
+use ferrosync_executive::output::{
+    Carries, ExitReason, FlowControl, HostRequest, LibKind, LibMessage,
+};
 use ferrosync_executive::pump::{Host, StoreFailed, WouldBlock};
 use ferrosync_totem::pg::Seen;
 use ferrosync_totem::srp::{ConfChg, ConfChgKind, Delivered, Output};
@@ -322,7 +324,7 @@ impl SimHost<'_> {
 }
 
 impl Host for SimHost<'_> {
-    fn transmit(&mut self, _link: LinkId, to: SocketAddr, bytes: Bytes) {
+    fn transmit(&mut self, _link: LinkId, to: SocketAddr, bytes: Bytes, _carries: Carries) {
         self.look(&Observation::Sent(&bytes));
         self.around.outbox.push((to, bytes));
     }

@@ -7,10 +7,11 @@ use bytes::Bytes;
 use ferrosync_executive::config::{self, Config, Environment, Family, SourceFile};
 use ferrosync_executive::log::Record;
 use ferrosync_executive::output::{
-    Control, Credentials, ExitReason, FlowControl, HostAnswer, HostRequest, LibInput, LibMessage,
-    NodeInput, RxOrder,
+    self, Control, Credentials, ExitReason, FlowControl, HostAnswer, HostRequest, LibInput,
+    LibMessage, NodeInput, RxOrder,
 };
 use ferrosync_executive::pump::{Host, StoreFailed, WouldBlock, drain, drain_held};
+use ferrosync_executive::transport::Secrets;
 use ferrosync_executive::{Admit, Boot, Node};
 use ferrosync_totem::srp::MembStateKind;
 use ferrosync_wire::ipc::RequestHeader;
@@ -54,6 +55,7 @@ impl Machine {
             config: config(choice),
             stored: RingSeq(0),
             seed: 7,
+            secrets: Secrets::NONE,
         };
         let mut machine = Self {
             puppets: Puppets::new(ME, &[PUPPET.0]),
@@ -298,7 +300,7 @@ impl Outside {
 }
 
 impl Host for Outside {
-    fn transmit(&mut self, _link: LinkId, to: SocketAddr, bytes: Bytes) {
+    fn transmit(&mut self, _link: LinkId, to: SocketAddr, bytes: Bytes, _carries: output::Carries) {
         self.effect();
         self.sent.push((to, bytes));
     }

@@ -132,7 +132,10 @@ impl Layer {
 const PREFIX: &str = "ferrosync-";
 
 /// What a pure crate may use from outside.
-const PURE_EXTERNAL: [&str; 1] = ["bytes"];
+const PURE_EXTERNAL: [&str; 11] = [
+    "aes", "bytes", "cbc", "chacha20", "flate2", "hmac", "lz4_flex", "md-5", "sha1", "sha2",
+    "zeroize",
+];
 
 /// Direct dependencies, exactly; what only tests need stands in `test`.
 const LAYERS: [Layer; 10] = [
@@ -142,7 +145,7 @@ const LAYERS: [Layer; 10] = [
     Layer::new("ferrosync-ipc", &["ferrosync-wire"]),
     Layer::new(
         "ferrosync-executive",
-        &["ferrosync-totem", "ferrosync-wire"],
+        &["ferrosync-knet", "ferrosync-totem", "ferrosync-wire"],
     ),
     Layer {
         name: "ferrosync-client",

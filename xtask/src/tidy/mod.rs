@@ -109,9 +109,10 @@ impl fmt::Display for Finding {
 type Check = fn(&Tree) -> Vec<Finding>;
 
 /// Crates without IO, clock or randomness of their own, by directory.
-const PURE_CRATES: [&str; 4] = [
+const PURE_CRATES: [&str; 5] = [
     "crates/wire",
     "crates/totem",
+    "crates/knet",
     "crates/executive",
     "crates/sim",
 ];

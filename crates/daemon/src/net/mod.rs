@@ -1,41 +1,33 @@
-//! The sockets of the transports that speak plain UDP.
-//!
-//! Data before token: where tokens and multicasts come on different sockets, every multicast that waits is
-//! handed in before a token that waits (corosync `totemudp.c:totemudp_recv_flush`, v3.1.7).
+//! The sockets of a node's transport.
 
+mod errors;
+mod links;
 mod open;
+mod plain;
 mod recv;
 mod send;
 
-use std::io;
 use std::net::SocketAddr;
-use std::os::fd::{BorrowedFd, OwnedFd};
+use std::os::fd::BorrowedFd;
 
 use bytes::Bytes;
 use ferrosync_executive::config::{Config, TransportConfig};
+use ferrosync_executive::output::{Carries, LinkTrouble, NodeInput};
+use ferrosync_wire::LinkId;
 
-use ferrosync_executive::output::{NodeInput, RxOrder};
-use ferrosync_executive::transport::ONLY_LINK;
-use ferrosync_wire::totem::Kind;
-
-use recv::{Datagrams, Receiver};
-use send::Sender;
+use links::Links;
+use plain::Plain;
 
 /// All sockets of a node's transport.
 #[derive(Debug)]
-pub struct Sockets {
-    /// Tokens, and on udpu everything.
-    unicast: Receiver,
-    /// Multicasts of the udp transport.
-    multicast: Option<Receiver>,
-    sender: Sender,
-    /// Where multicasts leave from, on udp.
-    multicast_sender: Option<Sender>,
-    /// A token that waits while multicasts are read.
-    token: Option<(SocketAddr, Bytes)>,
-    waiting: Datagrams,
-    /// A token that leaves behind everything else.
-    last: Option<(SocketAddr, Bytes)>,
+pub struct Sockets(Kind);
+
+#[derive(Debug)]
+enum Kind {
+    /// Of `udpu` and `udp`.
+    Plain(Box<Plain>),
+    /// Of knet, one for each link.
+    Links(Links),
 }
 
 impl Sockets {
@@ -44,130 +36,79 @@ impl Sockets {
     /// # Errors
     /// A socket cannot be opened; says which and why.
     pub fn open(config: &Config) -> Result<Self, String> {
+        let plain = |plain| Kind::Plain(Box::new(plain));
         let opened = match &config.transport {
-            TransportConfig::Udpu(udpu) => open::udpu(udpu),
-            TransportConfig::Udp(udp) => open::udp(udp),
-            TransportConfig::Knet(_) => {
-                return Err("transport knet is not supported yet; write transport: udpu".to_owned());
-            }
+            TransportConfig::Udpu(udpu) => open::udpu(udpu).map(plain),
+            TransportConfig::Udp(udp) => open::udp(udp).map(plain),
+            TransportConfig::Knet(knet) => open::knet(knet).map(Kind::Links),
         };
-        opened.map_err(|(what, e)| format!("Cannot open {what}: {e}"))
-    }
-
-    fn new(unicast: OwnedFd, multicast: Option<(OwnedFd, OwnedFd)>) -> io::Result<Self> {
-        let sender = Sender::new(unicast.try_clone()?);
-        let (multicast, multicast_sender) = match multicast {
-            Some((receive, send)) => (Some(Receiver::new(receive)), Some(Sender::new(send))),
-            None => (None, None),
-        };
-        Ok(Self {
-            unicast: Receiver::new(unicast),
-            multicast,
-            sender,
-            multicast_sender,
-            token: None,
-            waiting: Datagrams::default(),
-            last: None,
-        })
+        opened
+            .map(Self)
+            .map_err(|(what, e)| format!("Cannot open {what}: {e}"))
     }
 
     /// What to wait for.
-    pub fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        let unicast = self.unicast.as_fd();
-        let multicast = self.multicast.as_ref().map(Receiver::as_fd);
-        std::iter::once(unicast).chain(multicast)
+    pub fn fds(&self) -> Vec<BorrowedFd<'_>> {
+        match &self.0 {
+            Kind::Plain(plain) => plain.fds().collect(),
+            Kind::Links(links) => links.fds().collect(),
+        }
     }
 
     /// The next datagram, in the order in which the node must see them. `None` when nothing waits.
     pub fn receive(&mut self) -> Option<NodeInput<'static>> {
-        if let Some((from, bytes)) = self.waiting.next() {
-            return Some(datagram(from, bytes, self.order()));
-        }
-        // What was made of the last datagrams leaves before more are read.
-        self.flush();
-        if self.multicast.is_none() {
-            self.waiting.fill(&mut self.unicast);
-            let (from, bytes) = self.waiting.next()?;
-            return Some(datagram(from, bytes, RxOrder::Arrival));
-        }
-        self.receive_split()
-    }
-
-    /// Two sockets: the token is taken first and handed in last.
-    fn receive_split(&mut self) -> Option<NodeInput<'static>> {
-        if self.token.is_none() {
-            let mut one = Datagrams::default();
-            one.fill(&mut self.unicast);
-            self.token = one.next();
-        }
-        if let Some(multicast) = &mut self.multicast {
-            self.waiting.fill(multicast);
-        }
-        if let Some((from, bytes)) = self.waiting.next() {
-            return Some(datagram(from, bytes, self.order()));
-        }
-        let (from, bytes) = self.token.take()?;
-        Some(datagram(from, bytes, RxOrder::Arrival))
-    }
-
-    /// Multicasts that wait together with a token were sent before it.
-    fn order(&self) -> RxOrder {
-        match &self.token {
-            Some((_, bytes)) if is_token(bytes) => RxOrder::AheadOfToken,
-            Some(_) | None => RxOrder::Arrival,
+        match &mut self.0 {
+            Kind::Plain(plain) => plain.receive(),
+            Kind::Links(links) => links.receive(),
         }
     }
 
     /// Queues a datagram until [`Self::flush`].
-    pub fn send(&mut self, to: SocketAddr, bytes: Bytes) {
-        let is_group = to.ip().is_multicast() || is_broadcast(to);
-        match &mut self.multicast_sender {
-            Some(sender) if is_group => sender.push(to, bytes),
-            Some(_) | None if is_token(&bytes) => self.last = Some((to, bytes)),
-            Some(_) | None => self.sender.push(to, bytes),
+    pub fn send(&mut self, link: LinkId, to: SocketAddr, bytes: Bytes, carries: Carries) {
+        match &mut self.0 {
+            Kind::Plain(plain) => plain.send(to, bytes),
+            Kind::Links(links) => links.send(link, to, bytes, carries),
         }
     }
 
     /// Sends everything that was queued; the token last, when all members have the messages that it counts.
     pub fn flush(&mut self) {
-        if let Some(sender) = &mut self.multicast_sender {
-            sender.flush();
-        }
-        match self.last.take() {
-            Some((to, token)) => self.sender.flush_with_token(to, token),
-            None => self.sender.flush(),
+        match &mut self.0 {
+            Kind::Plain(plain) => plain.flush(),
+            Kind::Links(links) => links.flush(),
         }
     }
 
     /// Whether the token is about to leave and nothing more was read ahead: the next datagram is a rotation away.
     pub fn passes_token(&self) -> bool {
-        self.last.is_some() && self.waiting.is_empty() && self.token.is_none()
+        match &self.0 {
+            Kind::Plain(plain) => plain.passes_token(),
+            Kind::Links(links) => links.passes_token(),
+        }
     }
 
     /// Throws away what waits.
     pub fn discard(&mut self) {
-        self.token = None;
-        self.waiting = Datagrams::default();
-        self.unicast.discard();
-        if let Some(multicast) = &mut self.multicast {
-            multicast.discard();
+        match &mut self.0 {
+            Kind::Plain(plain) => plain.discard(),
+            Kind::Links(links) => links.discard(),
         }
     }
-}
 
-fn datagram(from: SocketAddr, bytes: Bytes, order: RxOrder) -> NodeInput<'static> {
-    NodeInput::Datagram {
-        link: ONLY_LINK,
-        from,
-        bytes,
-        order,
+    /// The kernel has something to say about datagrams that were sent; read with the datagrams that wait.
+    pub fn note_errors(&mut self) {
+        match &mut self.0 {
+            Kind::Plain(_) => {}
+            Kind::Links(links) => links.note_errors(),
+        }
     }
-}
 
-fn is_token(bytes: &[u8]) -> bool {
-    bytes.get(3) == Some(&(Kind::OrfToken as u8))
-}
-
-fn is_broadcast(to: SocketAddr) -> bool {
-    matches!(to, SocketAddr::V4(v4) if v4.ip().is_broadcast())
+    /// The next report of the network about a datagram that was sent.
+    pub fn next_trouble(&mut self) -> Option<LinkTrouble> {
+        match &mut self.0 {
+            // Nobody there would do anything about it.
+            Kind::Plain(_) => None,
+            Kind::Links(links) => links.next_trouble(),
+        }
+    }
 }

@@ -7,26 +7,64 @@ use std::os::fd::OwnedFd;
 use std::thread::sleep;
 use std::time::Duration;
 
-use ferrosync_executive::config::{McastGroup, UdpConfig, UdpuConfig};
+use ferrosync_executive::config::{KnetConfig, KnetLink, McastGroup, UdpConfig, UdpuConfig};
 use nix::ifaddrs::getifaddrs;
+use nix::sys::socket::setsockopt;
+use nix::sys::socket::sockopt::{Ipv4RecvErr, Ipv6RecvErr, RcvBufForce, SndBufForce};
+use rustix::net::sockopt::{self, Ipv4PathMtuDiscovery, Ipv6PathMtuDiscovery};
 use socket2::{Domain, Protocol, Socket, Type};
 
-use super::Sockets;
+use super::links::{Link, Links};
+use super::plain::Plain;
 
 type Failed = (&'static str, io::Error);
 
-pub(super) fn udpu(config: &UdpuConfig) -> Result<Sockets, Failed> {
+pub(super) fn udpu(config: &UdpuConfig) -> Result<Plain, Failed> {
     let addr = SocketAddr::new(config.bind, config.port);
     let socket = bound(addr, Reuse::No).map_err(|e| ("the UDP socket", e))?;
-    Sockets::new(socket, None).map_err(|e| ("the UDP socket", e))
+    Plain::new(socket, None).map_err(|e| ("the UDP socket", e))
 }
 
-pub(super) fn udp(config: &UdpConfig) -> Result<Sockets, Failed> {
+pub(super) fn udp(config: &UdpConfig) -> Result<Plain, Failed> {
     let unicast = SocketAddr::new(config.bind, config.port);
     let unicast = bound(unicast, Reuse::Yes).map_err(|e| ("the token socket", e))?;
     let receive = multicast_receiver(config).map_err(|e| ("the multicast receive socket", e))?;
     let send = multicast_sender(config).map_err(|e| ("the multicast send socket", e))?;
-    Sockets::new(unicast, Some((receive, send))).map_err(|e| ("the UDP sockets", e))
+    Plain::new(unicast, Some((receive, send))).map_err(|e| ("the UDP sockets", e))
+}
+
+/// A socket for each link of this node (`libknet/transport_udp.c:udp_transport_link_set_config`, v1.25).
+pub(super) fn knet(config: &KnetConfig) -> Result<Links, Failed> {
+    let links = config.links.iter().map(|link| {
+        let fd = link_socket(link)?;
+        Link::new(link.id, link.local, fd)
+    });
+    let links: io::Result<Vec<Link>> = links.collect();
+    links.map(Links::new).map_err(|e| ("a link's socket", e))
+}
+
+/// Bound even before an interface has the address; packets are never fragmented on their way, as path MTUs could not be
+/// found otherwise; what the network reports about them is kept for us (`libknet/transport_common.c`, v1.25).
+pub(super) fn link_socket(link: &KnetLink) -> io::Result<OwnedFd> {
+    let socket = new_socket(link.local)?;
+    match link.local {
+        IpAddr::V4(_) => {
+            socket.set_freebind_v4(true)?;
+            socket.set_tos_v4(LOW_DELAY)?;
+            sockopt::set_ip_mtu_discover(&socket, Ipv4PathMtuDiscovery::PROBE)?;
+            setsockopt(&socket, Ipv4RecvErr, &true)?;
+        }
+        IpAddr::V6(_) => {
+            socket.set_freebind_v6(true)?;
+            sockopt::set_ipv6_mtu_discover(&socket, Ipv6PathMtuDiscovery::PROBE)?;
+            setsockopt(&socket, Ipv6RecvErr, &true)?;
+        }
+    }
+    // Beyond the system's limit where this process may.
+    let _limited = setsockopt(&socket, RcvBufForce, &LINK_BUFFER);
+    let _limited = setsockopt(&socket, SndBufForce, &LINK_BUFFER);
+    socket.bind(&SocketAddr::new(link.local, link.port).into())?;
+    Ok(socket.into())
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -140,6 +178,10 @@ fn interface_of(local: IpAddr) -> io::Result<u32> {
 }
 
 const SOCKET_BUFFER: usize = 4 << 20;
+/// `KNET_RING_RCVBUFF`.
+const LINK_BUFFER: usize = 8 << 20;
+/// `IPTOS_LOWDELAY`.
+const LOW_DELAY: u32 = 0x10;
 /// `TC_PRIO_INTERACTIVE`.
 const INTERACTIVE_PRIORITY: u32 = 6;
 const BIND_RETRIES: u32 = 10;

@@ -19,6 +19,15 @@ pub(super) struct Receiver {
     scratch: Box<[u8]>,
     control: Vec<u8>,
     pool: BytesMut,
+    /// Whether the kernel has something to say about datagrams that were sent.
+    error: Told,
+}
+
+/// Whether the kernel told of an error.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    Nothing,
+    Error,
 }
 
 /// Datagrams that were read and not yet handed on.
@@ -34,11 +43,22 @@ impl Receiver {
             scratch: vec![0; SCRATCH].into_boxed_slice(),
             control: nix::cmsg_space!(i32),
             pool: BytesMut::new(),
+            error: Told::Nothing,
         }
     }
 
     pub(super) fn as_fd(&self) -> BorrowedFd<'_> {
         self.fd.as_fd()
+    }
+
+    /// Notes that the kernel has something to say about datagrams that were sent.
+    pub(super) const fn note_error(&mut self) {
+        self.error = Told::Error;
+    }
+
+    /// Whether it has, since this was asked last.
+    pub(super) fn take_error(&mut self) -> bool {
+        std::mem::replace(&mut self.error, Told::Nothing) == Told::Error
     }
 
     /// Reads once; `None` when nothing waits.
@@ -51,7 +71,9 @@ impl Receiver {
                 Ok(m) => break (m.bytes, m.address, segment_of(&m)),
                 Err(Errno::EINTR) => {}
                 // An ICMP error of an earlier send is reported once; the datagrams behind it are fine.
-                Err(Errno::ECONNREFUSED | Errno::EHOSTUNREACH | Errno::ENETUNREACH) => {}
+                Err(Errno::ECONNREFUSED | Errno::EHOSTUNREACH | Errno::ENETUNREACH) => {
+                    self.error = Told::Error;
+                }
                 Err(_) => return None,
             }
         };
@@ -81,6 +103,10 @@ impl Receiver {
 }
 
 impl Datagrams {
+    pub(super) const fn new() -> Self {
+        Self(VecDeque::new())
+    }
+
     /// Reads once when nothing is left. What comes with one system call is handled before the next one is made.
     pub(super) fn fill(&mut self, from: &mut Receiver) {
         if self.0.is_empty() {
@@ -107,7 +133,7 @@ fn segment_of<S>(message: &nix::sys::socket::RecvMsg<'_, '_, S>) -> Option<usize
     })
 }
 
-fn address(from: &SockaddrStorage) -> Option<SocketAddr> {
+pub(super) fn address(from: &SockaddrStorage) -> Option<SocketAddr> {
     let v4 = from.as_sockaddr_in().map(|a| SocketAddr::V4((*a).into()));
     v4.or_else(|| from.as_sockaddr_in6().map(|a| SocketAddr::V6((*a).into())))
 }

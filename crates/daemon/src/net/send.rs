@@ -1,5 +1,6 @@
 //! Sending datagrams: frames of one size to one address leave with one system call, and the kernel cuts them.
 
+use std::collections::VecDeque;
 use std::io::IoSlice;
 use std::net::SocketAddr;
 use std::os::fd::{AsRawFd, OwnedFd};
@@ -15,6 +16,7 @@ pub(super) struct Sender {
     /// What waits, apart by address: frames to one address keep their order.
     queues: Vec<(SocketAddr, Vec<Bytes>)>,
     segmentation: Segmentation,
+    too_big: VecDeque<(SocketAddr, usize)>,
     failures: u64,
 }
 
@@ -32,6 +34,7 @@ impl Sender {
             fd,
             queues: Vec::new(),
             segmentation: Segmentation::Works,
+            too_big: VecDeque::new(),
             failures: 0,
         }
     }
@@ -44,35 +47,30 @@ impl Sender {
         }
     }
 
-    pub(super) fn flush(&mut self) {
+    /// Sends everything; what goes to `last` behind all else, so that a token leaves together with the frames before it
+    /// and wakes its target only once.
+    pub(super) fn flush(&mut self, last: Option<SocketAddr>) {
         let mut queues = std::mem::take(&mut self.queues);
-        for (to, queue) in &mut queues {
+        for (to, queue) in queues.iter_mut().filter(|(to, _)| Some(*to) != last) {
+            self.flush_queue(*to, queue);
+        }
+        for (to, queue) in queues.iter_mut().filter(|(to, _)| Some(*to) == last) {
             self.flush_queue(*to, queue);
         }
         self.queues = queues;
     }
 
-    /// Sends everything, the token behind all else. What goes to the token's target goes next to last, so that the
-    /// token can leave together with it and wakes the target only once.
-    pub(super) fn flush_with_token(&mut self, to: SocketAddr, token: Bytes) {
-        let mut queues = std::mem::take(&mut self.queues);
-        for (other, queue) in &mut queues {
-            if *other != to {
-                self.flush_queue(*other, queue);
-            }
-        }
-        self.queues = queues;
-        self.push(to, token);
-        self.flush();
+    /// The oldest datagram that was too long for the kernel: where it was to go, and its length.
+    pub(super) fn next_too_big(&mut self) -> Option<(SocketAddr, usize)> {
+        self.too_big.pop_front()
     }
 
     fn flush_queue(&mut self, to: SocketAddr, queue: &mut Vec<Bytes>) {
-        let to = SockaddrStorage::from(to);
         let mut rest = queue.as_slice();
         while !rest.is_empty() {
             let run = self.run_length(rest);
             let (now, later) = rest.split_at(run);
-            self.send_run(&to, now);
+            self.send_run(to, now);
             rest = later;
         }
         queue.clear();
@@ -97,13 +95,16 @@ impl Sender {
         frames.len().min(SEGMENTS_MAX)
     }
 
-    fn send_run(&mut self, to: &SockaddrStorage, frames: &[Bytes]) {
+    fn send_run(&mut self, to: SocketAddr, frames: &[Bytes]) {
+        let address = SockaddrStorage::from(to);
         if frames.len() > 1 {
-            match self.send(to, frames) {
+            match self.send(&address, frames) {
                 Ok(()) => return,
-                Err(Errno::EINVAL | Errno::EIO | Errno::EOPNOTSUPP | Errno::EMSGSIZE) => {
+                Err(Errno::EINVAL | Errno::EIO | Errno::EOPNOTSUPP) => {
                     self.segmentation = Segmentation::Refused;
                 }
+                // One by one the kernel takes them, in fragments of IP, or says of each that it does not.
+                Err(Errno::EMSGSIZE) => {}
                 Err(_) => {
                     self.failures += 1;
                     return;
@@ -111,9 +112,15 @@ impl Sender {
             }
         }
         for frame in frames {
-            // What is not sent is lost like any datagram: the ring asks for it again.
-            if self.send(to, std::slice::from_ref(frame)).is_err() {
-                self.failures += 1;
+            match self.send(&address, std::slice::from_ref(frame)) {
+                Ok(()) => {}
+                Err(Errno::EMSGSIZE) => {
+                    if self.too_big.len() < TOO_BIG_MAX {
+                        self.too_big.push_back((to, frame.len()));
+                    }
+                }
+                // What is not sent is lost like any datagram: the ring asks for it again.
+                Err(_) => self.failures += 1,
             }
         }
     }
@@ -128,16 +135,25 @@ impl Sender {
         let control = if frames.len() > 1 { &control[..] } else { &[] };
         let parts = &parts[..frames.len()];
         let flags = MsgFlags::MSG_NOSIGNAL | MsgFlags::MSG_DONTWAIT;
+        let mut reports = 0;
         loop {
             match sendmsg(self.fd.as_raw_fd(), parts, control, flags, Some(to)) {
                 Ok(_) => return Ok(()),
                 Err(Errno::EINTR) => {}
+                // What became of an earlier datagram is told first; this one was not tried yet.
+                Err(Errno::ECONNREFUSED | Errno::EHOSTUNREACH) if reports < REPORTS_MAX => {
+                    reports += 1;
+                }
                 Err(e) => return Err(e),
             }
         }
     }
 }
 
+/// Datagrams that were too long and not yet told.
+const TOO_BIG_MAX: usize = 64;
+/// Reports of earlier datagrams that are passed over at one attempt to send.
+const REPORTS_MAX: u32 = 4;
 /// Most datagrams that a kernel cuts from one buffer (`UDP_MAX_SEGMENTS` of Linux before 6.9).
 const SEGMENTS_MAX: usize = 64;
 /// Most bytes of one such buffer: what an IPv6 packet carries.

@@ -12,7 +12,7 @@ use super::environment::{IpVersion, Resolver};
 use super::error::Findings;
 use super::key_map::{KeyMap, interface_key};
 use super::nodelist::{NodeEntry, RawNode};
-use super::transport::{KnetLink, KnetTransport, McastGroup, TransportKind, UdpConfig};
+use super::transport::{KnetLink, McastGroup, TransportKind, UdpConfig};
 
 /// The port of link 0 when none is given.
 const PORT: u16 = 5_405;
@@ -36,7 +36,6 @@ pub(crate) struct Interface {
     ping_timeout: u32,
     ping_precision: u32,
     pong_count: u32,
-    transport: KnetTransport,
 }
 
 /// All configured links.
@@ -130,10 +129,6 @@ fn read_one(keys: &KeyMap, id: LinkId, broadcast: bool) -> Interface {
         .filter(|port| *port > 0)
         .unwrap_or_else(|| PORT + step * u16::from(id.0));
     let priority = keys.u8(&interface_key(id, "knet_link_priority"));
-    let transport = match keys.text(&interface_key(id, "knet_transport")) {
-        Some("sctp") => KnetTransport::Sctp,
-        _ => KnetTransport::Udp,
-    };
     Interface {
         id,
         mcast: None,
@@ -144,7 +139,6 @@ fn read_one(keys: &KeyMap, id: LinkId, broadcast: bool) -> Interface {
         ping_timeout: number("knet_ping_timeout", 0),
         ping_precision: number("knet_ping_precision", PING_PRECISION),
         pong_count: number("knet_pong_count", PONG_COUNT),
-        transport,
     }
 }
 
@@ -272,6 +266,14 @@ impl Interfaces {
                     "lower it or set knet_ping_interval and knet_ping_timeout",
                 );
             }
+            let transport = interface_key(link.id, "knet_transport");
+            if keys.text(&transport) == Some("sctp") {
+                findings.error(
+                    keys.at(&transport),
+                    "SCTP links are not supported (D-55)",
+                    "remove knet_transport; UDP carries the same packets",
+                );
+            }
             links.push(KnetLink {
                 id: link.id,
                 local: *address,
@@ -281,7 +283,6 @@ impl Interfaces {
                 ping_timeout: Duration::from_millis(u64::from(link.ping_timeout)),
                 ping_precision: link.ping_precision,
                 pong_count,
-                transport: link.transport,
             });
         }
         links

@@ -46,8 +46,7 @@ pub use system::{
 pub use totem::{BlockUnlisted, Volatile};
 pub use transport::{
     Cipher, Compression, CompressionConfig, CryptoConfig, CryptoModel, Hash, KeySource, KnetConfig,
-    KnetLink, KnetTransport, LinkMode, McastGroup, TransportConfig, TransportKind, UdpConfig,
-    UdpuConfig,
+    KnetLink, LinkMode, McastGroup, TransportConfig, TransportKind, UdpConfig, UdpuConfig,
 };
 pub use uidgid::UidGid;
 
@@ -293,7 +292,7 @@ impl Builder<'_> {
                 links,
                 link_mode: transport::link_mode(&self.keys),
                 crypto,
-                compression: transport::compression(&self.keys, volatile),
+                compression: transport::compression(&self.keys, volatile, &mut self.findings),
                 pmtud_interval: core::time::Duration::from_secs(u64::from(
                     volatile.knet_pmtud_interval,
                 )),

@@ -199,7 +199,7 @@ fn three_nodes_scale_the_timers() {
 
 #[test]
 fn knet_links_have_their_own_ports_and_parameters() {
-    let interface = "interface {\nlinknumber: 1\nmcastport: 6000\nknet_link_priority: 9\nknet_transport: sctp\nknet_pong_count: 5\n}";
+    let interface = "interface {\nlinknumber: 1\nmcastport: 6000\nknet_link_priority: 9\nknet_transport: udp\nknet_pong_count: 5\n}";
     let config = good(
         &(totem(&format!("link_mode: rr\n{interface}"))
             + &nodelist("one 10.9.9.1 10.8.8.1\ntwo 10.9.9.2 10.8.8.2")),
@@ -208,17 +208,30 @@ fn knet_links_have_their_own_ports_and_parameters() {
     assert_eq!(knet(&config).link_mode, LinkMode::RoundRobin);
     let facts: Vec<_> = links
         .iter()
-        .map(|link| (link.id.0, link.port, link.priority, link.transport))
+        .map(|link| (link.id.0, link.port, link.priority))
         .collect();
-    assert_eq!(
-        facts,
-        [
-            (0, 5_405, 1, KnetTransport::Udp),
-            (1, 6_000, 9, KnetTransport::Sctp)
-        ]
-    );
+    assert_eq!(facts, [(0, 5_405, 1), (1, 6_000, 9)]);
     assert_eq!(links[1].ping_timeout.as_millis(), 600);
     assert_eq!(links[1].ping_interval.as_millis(), 300);
+}
+
+#[test]
+fn what_knet_cannot_do_here_is_refused() {
+    let nodes = nodelist("one 10.9.9.1\ntwo 10.9.9.2");
+    let cases = [
+        (
+            "interface {\nknet_transport: sctp\n}",
+            "SCTP links are not supported",
+        ),
+        (
+            "knet_compression_model: zlib\nknet_compression_level: 99",
+            "level",
+        ),
+    ];
+    for (section, expected) in cases {
+        let errors = bad(&(totem(section) + &nodes));
+        assert!(errors.contains(expected), "{section}: {errors}");
+    }
 }
 
 #[test]

@@ -3,6 +3,9 @@
 use core::time::Duration;
 use std::net::IpAddr;
 
+use ferrosync_knet::compress::Compressor;
+pub use ferrosync_knet::compress::Model as Compression;
+pub use ferrosync_knet::crypto::{Cipher, Hash};
 use ferrosync_wire::LinkId;
 
 use super::error::Findings;
@@ -102,7 +105,7 @@ pub struct KnetLink {
     pub id: LinkId,
     /// This node's address on it.
     pub local: IpAddr,
-    /// The UDP or SCTP port of every node on it.
+    /// The UDP port of every node on it.
     pub port: u16,
     /// `knet_link_priority`: the highest one is used in passive mode, the lowest link number among equals.
     pub priority: u8,
@@ -114,18 +117,6 @@ pub struct KnetLink {
     pub ping_precision: u32,
     /// `knet_pong_count`: pongs before a link is up.
     pub pong_count: u8,
-    /// `knet_transport`.
-    pub transport: KnetTransport,
-}
-
-/// What carries the packets of a knet link.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub enum KnetTransport {
-    /// `udp`, the default.
-    #[default]
-    Udp,
-    /// `sctp`.
-    Sctp,
 }
 
 /// `totem.link_mode`: which of several links carry data.
@@ -172,32 +163,6 @@ pub enum CryptoModel {
     Openssl,
 }
 
-/// `totem.crypto_cipher`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Cipher {
-    /// AES-CBC with the first 16 bytes of the key.
-    Aes128,
-    /// AES-CBC with the first 24 bytes of the key.
-    Aes192,
-    /// AES-CBC with the first 32 bytes of the key.
-    Aes256,
-}
-
-/// `totem.crypto_hash`: the HMAC's hash function.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Hash {
-    /// MD5, 16 bytes.
-    Md5,
-    /// SHA-1, 20 bytes.
-    Sha1,
-    /// SHA-256, 32 bytes.
-    Sha256,
-    /// SHA-384, 48 bytes.
-    Sha384,
-    /// SHA-512, 64 bytes.
-    Sha512,
-}
-
 /// Where the shared key comes from.
 #[derive(Clone, PartialEq, Eq)]
 pub enum KeySource {
@@ -229,25 +194,6 @@ pub struct CompressionConfig {
     pub level: i32,
 }
 
-/// `totem.knet_compression_model`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Compression {
-    /// `zlib`.
-    Zlib,
-    /// `lz4`.
-    Lz4,
-    /// `lz4hc`.
-    Lz4hc,
-    /// `lzo2`.
-    Lzo2,
-    /// `lzma`.
-    Lzma,
-    /// `bzip2`.
-    Bzip2,
-    /// `zstd`.
-    Zstd,
-}
-
 /// Packets below this size are not compressed unless the threshold says otherwise (kronosnet
 /// `compress.c: KNET_COMPRESS_THRESHOLD`, v1.25).
 const COMPRESSION_THRESHOLD: u32 = 100;
@@ -271,7 +217,11 @@ pub(crate) fn link_mode(keys: &KeyMap) -> LinkMode {
 }
 
 /// Compression of packets.
-pub(crate) fn compression(keys: &KeyMap, volatile: &Volatile) -> Option<CompressionConfig> {
+pub(crate) fn compression(
+    keys: &KeyMap,
+    volatile: &Volatile,
+    findings: &mut Findings,
+) -> Option<CompressionConfig> {
     let model = match keys.text("totem.knet_compression_model")? {
         "zlib" => Compression::Zlib,
         "lz4" => Compression::Lz4,
@@ -286,10 +236,15 @@ pub(crate) fn compression(keys: &KeyMap, volatile: &Volatile) -> Option<Compress
         0 => COMPRESSION_THRESHOLD,
         bytes => bytes,
     };
+    let level = volatile.knet_compression_level;
+    if let Err(error) = Compressor::new(model.name(), level, threshold) {
+        let at = keys.at("totem.knet_compression_model");
+        findings.error(at, error.to_string(), "use zlib, or remove the key");
+    }
     Some(CompressionConfig {
         model,
         threshold,
-        level: volatile.knet_compression_level,
+        level,
     })
 }
 

@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use bytes::BytesMut;
+
 use super::cipher::AesKey;
 use super::mac::Mac;
 use super::{Key, Overhead, Suite};
@@ -41,7 +43,7 @@ impl Instance {
     /// `iv` must be unpredictable and new for each packet; it is not used without a cipher. What `out` holds
     /// already stays as it is, so a train of datagrams can be sealed into one buffer; when `out` has room for
     /// [`Overhead::sealed_len`] more bytes nothing is allocated.
-    pub fn seal(&self, iv: &[u8; IV_LEN], parts: &[&[u8]], out: &mut Vec<u8>) {
+    pub fn seal(&self, iv: &[u8; IV_LEN], parts: &[&[u8]], out: &mut BytesMut) {
         let start = out.len();
         let len = parts.iter().map(|part| part.len()).sum();
         out.reserve(self.overhead().sealed_len(len));
@@ -170,7 +172,7 @@ impl fmt::Display for OpenError {
 
 impl core::error::Error for OpenError {}
 
-fn append(parts: &[&[u8]], out: &mut Vec<u8>) {
+fn append(parts: &[&[u8]], out: &mut BytesMut) {
     for part in parts {
         out.extend_from_slice(part);
     }

@@ -1,5 +1,6 @@
 //! HMAC over the hashes that knet knows, with the pads of the key computed once.
 
+use bytes::BytesMut;
 use hmac::{Hmac, KeyInit};
 use md5::Md5;
 use sha1::Sha1;
@@ -33,7 +34,7 @@ impl Mac {
     }
 
     /// Appends to `out` the HMAC of `out[from..]`.
-    pub(super) fn sign(&self, out: &mut Vec<u8>, from: usize) {
+    pub(super) fn sign(&self, out: &mut BytesMut, from: usize) {
         match self {
             Self::Md5(mac) => sign(mac, out, from),
             Self::Sha1(mac) => sign(mac, out, from),
@@ -59,7 +60,7 @@ fn keyed<M: KeyInit>(key: &[u8]) -> M {
     M::new_from_slice(key).expect("HMAC takes keys of any length")
 }
 
-fn sign<M: hmac::Mac + Clone>(mac: &M, out: &mut Vec<u8>, from: usize) {
+fn sign<M: hmac::Mac + Clone>(mac: &M, out: &mut BytesMut, from: usize) {
     let tag = mac.clone().chain_update(&out[from..]).finalize();
     out.extend_from_slice(tag.as_bytes());
 }

@@ -2,6 +2,8 @@
 
 use core::fmt;
 
+use bytes::BytesMut;
+
 use super::instance::Place;
 use super::{IV_LEN, Instance, OpenError, Overhead};
 
@@ -72,7 +74,7 @@ impl Crypto {
     }
 
     /// Appends to `out` the datagram of the packet that `parts` make together; see [`Instance::seal`].
-    pub fn seal(&self, iv: &[u8; IV_LEN], parts: &[&[u8]], out: &mut Vec<u8>) {
+    pub fn seal(&self, iv: &[u8; IV_LEN], parts: &[&[u8]], out: &mut BytesMut) {
         match self.sealing() {
             Some(instance) => instance.seal(iv, parts, out),
             None => {
@@ -106,7 +108,7 @@ impl Crypto {
         let mut error = OpenError::NoKey;
         for instance in self.opening() {
             match instance.open_into(datagram, scratch) {
-                // Suites of one key share its HMAC: the other suite's packet passes it and comes out as noise, and
+                // Suites of one key share its HMAC (D-58): the other suite's packet passes it and comes out as noise, and
                 // C takes it for a packet and loses it. Who has one key only leaves the judgement to the parser.
                 Ok(place) if self.has_both() && !is_packet(place.bytes(datagram, scratch)) => {
                     error = OpenError::NoPacket;

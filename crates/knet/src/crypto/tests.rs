@@ -1,6 +1,8 @@
 mod change;
 mod vectors;
 
+use bytes::BytesMut;
+
 use super::*;
 
 /// Packet lengths around the block size, and the longest that goes through the IP layer as one datagram.
@@ -29,8 +31,8 @@ fn suites() -> impl Iterator<Item = Suite> {
     })
 }
 
-fn sealed(instance: &Instance, packet: &[u8]) -> Vec<u8> {
-    let mut out = Vec::new();
+fn sealed(instance: &Instance, packet: &[u8]) -> BytesMut {
+    let mut out = BytesMut::new();
     instance.seal(&IV, &[packet], &mut out);
     out
 }
@@ -65,7 +67,7 @@ fn parts_are_one_packet_and_a_train_keeps_its_earlier_datagrams() {
         let instance = Instance::new(suite, &key(1));
         let packet = key_bytes(9, 100);
         let whole = sealed(&instance, &packet);
-        let mut train = b"earlier".to_vec();
+        let mut train = BytesMut::from(&b"earlier"[..]);
         instance.seal(&IV, &[&packet[..10], &[], &packet[10..]], &mut train);
         assert_eq!(train, [b"earlier", &whole[..]].concat(), "{suite}");
     }
@@ -75,7 +77,7 @@ fn parts_are_one_packet_and_a_train_keeps_its_earlier_datagrams() {
 fn sealing_into_enough_room_does_not_allocate() {
     for suite in suites() {
         let instance = Instance::new(suite, &key(1));
-        let mut out = Vec::with_capacity(suite.overhead().sealed_len(1446));
+        let mut out = BytesMut::with_capacity(suite.overhead().sealed_len(1446));
         let before = (out.as_ptr(), out.capacity());
         instance.seal(&IV, &[&key_bytes(9, 1446)], &mut out);
         assert_eq!((out.as_ptr(), out.capacity()), before, "{suite}");
@@ -125,7 +127,7 @@ fn no_appended_byte_and_no_foreign_key_passes() {
         let stranger = Instance::new(suite, &key(2));
         let opened = stranger.open(&datagram, &mut Vec::new()).map(<[u8]>::len);
         assert_eq!(opened, Err(OpenError::Forged), "{suite}");
-        datagram.push(0);
+        datagram.extend_from_slice(&[0]);
         let opened = instance.open(&datagram, &mut Vec::new()).map(<[u8]>::len);
         assert_eq!(opened, Err(OpenError::Forged), "{suite}");
     }

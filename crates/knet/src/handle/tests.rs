@@ -1,4 +1,11 @@
+use bytes::Bytes;
+use ferrosync_wire::codec::{Decode as _, Encode as _, Reader};
+use ferrosync_wire::knet::{Cast, DataHeader, Frame, MESSAGE_MAX, Part};
+
+use super::send::SEQ_PING_EACH;
 use super::*;
+use crate::crypto::{Cipher, ClearTraffic, Hash, Instance, Key, Slot, Suite};
+use crate::host::{LinkConfig, Reach};
 use crate::link::HeartbeatConfig;
 
 const A: HostId = HostId(1);
@@ -13,18 +20,146 @@ fn a_message_reaches_its_destinations_once() {
             net.send(A, Destination::All, &text(number));
         }
         net.run(1);
-        for host in [A, B] {
-            let expected: Vec<_> = (0..20).map(|number| (A, text(number))).collect();
-            assert_eq!(net.delivered(host), expected, "{policy:?} at {host:?}");
-        }
+        let expected: Vec<_> = (0..20).map(|number| (A, text(number))).collect();
+        assert_eq!(net.delivered(B), expected, "{policy:?}");
+        assert_eq!(net.delivered(A), [], "{policy:?}");
         net.send(A, Destination::One(B), &text(20));
-        net.send(A, Destination::One(A), &text(21));
         net.run(1);
         assert_eq!(net.delivered(B), [(A, text(20))]);
-        assert_eq!(net.delivered(A), [(A, text(21))]);
         let copies = net.nodes[&B].drops().duplicates;
         assert_eq!(copies, if policy == Policy::Active { 21 } else { 0 });
     }
+}
+
+#[test]
+fn encrypted_and_compressed_messages_arrive_whole() {
+    let mut net = Net::new(Policy::Passive, 1);
+    net.suite = Some(Suite::encrypted(Cipher::Aes256, Hash::Sha256));
+    net.compression = "zlib";
+    net.restart(A);
+    net.restart(B);
+    net.run(5_000);
+    assert_eq!(net.nodes[&A].data_mtu(), 1397);
+    let long: Vec<u8> = (0..MESSAGE_MAX)
+        .map(|at| u8::try_from(at * at % 251).unwrap())
+        .collect();
+    for message in [&text(1)[..], &[7; 40_000], &long] {
+        net.send(A, Destination::All, message);
+        net.run(1);
+        assert_eq!(net.delivered(B), [(A, message.to_vec())]);
+    }
+    let stats = net.nodes[&B].stats();
+    assert!(stats.rx_compressed.packets >= 1, "{stats:?}");
+    assert!(stats.rx_crypt_packets > 3, "{stats:?}");
+}
+
+#[test]
+fn what_is_not_sealed_is_not_believed() {
+    let mut net = Net::up(Policy::Passive, 1);
+    net.suite = Some(Suite::encrypted(Cipher::Aes256, Hash::Sha256));
+    net.restart(B);
+    net.run(10_000);
+    let drops = net.nodes[&B].drops();
+    assert!(drops.unauthentic > 0, "{drops:?}");
+    assert_eq!(drops.malformed + drops.strangers, 0, "{drops:?}");
+    assert_eq!(net.nodes[&B].reach(A), Some(Reach::Unreachable));
+    // A takes the sealed packets for garbage.
+    let drops = net.nodes[&A].drops();
+    assert!(drops.malformed > 0, "{drops:?}");
+}
+
+#[test]
+fn a_key_changes_while_messages_flow() {
+    let suite = Suite::encrypted(Cipher::Aes256, Hash::Sha256);
+    let next = Suite::encrypted(Cipher::Aes128, Hash::Sha512);
+    let mut net = Net::new(Policy::Passive, 1);
+    net.suite = Some(suite);
+    net.restart(A);
+    net.restart(B);
+    net.run(5_000);
+    let mut number = 0;
+    let mut exchange = |net: &mut Net| {
+        number += 1;
+        for (from, to) in [(A, B), (B, A)] {
+            net.send(from, Destination::One(to), &text(number));
+            net.run(1);
+            assert_eq!(net.delivered(to), [(from, text(number))]);
+        }
+    };
+    exchange(&mut net);
+    let now = net.now;
+    let steps: [&dyn Fn(&mut Knet); 3] = [
+        &|node| node.set_key(Slot::Two, Some(instance(next, 2))).unwrap(),
+        &|node| node.use_key(now, Some(Slot::Two)).unwrap(),
+        &|node| node.set_key(Slot::One, None).unwrap(),
+    ];
+    for step in steps {
+        for host in [A, B] {
+            step(net.nodes.get_mut(&host).unwrap());
+            net.drain();
+            exchange(&mut net);
+        }
+    }
+    net.run(5_000);
+    assert_eq!(net.nodes[&A].data_mtu(), 1365);
+    assert_eq!(net.nodes[&A].drops(), Drops::default());
+}
+
+#[test]
+fn a_fixed_mtu_is_not_searched() {
+    let mut net = Net::new(Policy::Passive, 1);
+    net.mtu = Some(1200);
+    net.restart(A);
+    net.restart(B);
+    net.run(5_000);
+    assert_eq!(net.nodes[&A].data_mtu(), 1146);
+    let pmtu = net.nodes[&A]
+        .links()
+        .next()
+        .unwrap()
+        .stats
+        .tx
+        .of(Kind::Pmtu);
+    assert_eq!(pmtu.packets, 0);
+}
+
+#[test]
+fn links_come_and_go() {
+    let mut net = Net::up(Policy::Passive, 2);
+    net.settle();
+    let config = net.link_config(B, LinkId(1));
+    let node = net.nodes.get_mut(&A).unwrap();
+    node.remove_link(B, LinkId(0));
+    net.drain();
+    let expected = [
+        Event::Link(B, LinkId(0), State::Down),
+        Event::Host(B, Policy::Passive, vec![(LinkId(1), 1)]),
+    ];
+    assert_eq!(net.events(A), expected);
+    net.send(A, Destination::One(B), &text(1));
+    net.run(1);
+    assert_eq!(net.delivered(B), [(A, text(1))]);
+    let node = net.nodes.get_mut(&A).unwrap();
+    node.change_link(
+        B,
+        LinkId(1),
+        LinkConfig {
+            priority: 9,
+            ..config
+        },
+    );
+    node.remove_link(B, LinkId(1));
+    net.drain();
+    assert_eq!(net.nodes[&A].reach(B), Some(Reach::Unreachable));
+    let node = net.nodes.get_mut(&A).unwrap();
+    node.remove_host(B);
+    assert_eq!(node.reach(B), None);
+    let config = net.link_config(B, LinkId(0));
+    let node = net.nodes.get_mut(&A).unwrap();
+    node.set_host(B, Policy::Active);
+    node.add_link(B, LinkId(0), config);
+    net.run(20_000);
+    assert_eq!(net.nodes[&A].reach(B), Some(Reach::Reachable));
 }
 
 #[test]
@@ -32,30 +167,32 @@ fn nothing_is_sent_before_a_link_is_up() {
     let mut net = Net::new(Policy::Passive, 1);
     let now = net.now;
     let node = net.nodes.get_mut(&A).unwrap();
-    let refused = node.send(now, Destination::One(B), &message(text(1)));
+    let refused = node.send(now, Destination::One(B), 0, &text(1));
     assert_eq!(refused, Err(SendError::Unreachable));
-    let stranger = node.send(now, Destination::One(HostId(9)), &message(text(1)));
+    let stranger = node.send(now, Destination::One(HostId(9)), 0, &text(1));
     assert_eq!(stranger, Err(SendError::Unreachable));
     for len in [0, MESSAGE_MAX + 1] {
-        let refused = node.send(now, Destination::All, &message(vec![0; len]));
+        let refused = node.send(now, Destination::All, 0, &vec![0; len]);
         assert_eq!(refused, Err(SendError::BadLength(len)));
     }
-    assert_eq!(node.send(now, Destination::All, &message(text(2))), Ok(()));
-    net.run(1);
-    assert_eq!(net.delivered(A), [(A, text(2))]);
-    assert_eq!(net.delivered(B), []);
 }
 
 #[test]
 fn links_come_up_with_the_third_pong() {
     let mut net = Net::new(Policy::Passive, 1);
     net.run(1_900);
-    assert_eq!(net.events(A), [] as [Output; 0]);
+    assert_eq!(net.events(A), []);
     net.run(1_000);
     let expected = [
-        Output::Link(B, LinkId(0), State::Up),
-        Output::Host(B, Reach::Reachable),
-        Output::DataMtu(1446),
+        Event::Link(B, LinkId(0), State::Up),
+        Event::Host(B, Policy::Passive, vec![(LinkId(0), 1)]),
+        Event::LinkMtu {
+            host: B,
+            link: LinkId(0),
+            from: 522,
+            to: 1446,
+        },
+        Event::DataMtu(1446),
     ];
     assert_eq!(net.events(A), expected);
 }
@@ -81,7 +218,12 @@ fn the_other_link_takes_over() {
         net.settle();
         net.cut = vec![(A, LinkId(0)), (B, LinkId(0))];
         net.run(20_000);
-        assert_eq!(net.events(A), [Output::Link(B, LinkId(0), State::Down)]);
+        let active = vec![(LinkId(1), 1)];
+        let expected = [
+            Event::Link(B, LinkId(0), State::Down),
+            Event::Host(B, policy, active),
+        ];
+        assert_eq!(net.events(A), expected);
         net.send(A, Destination::One(B), &text(1));
         net.send(A, Destination::One(B), &text(2));
         net.run(1);
@@ -91,7 +233,7 @@ fn the_other_link_takes_over() {
         let events = net.events(A);
         assert_eq!(
             events[0],
-            Output::Link(B, LinkId(0), State::Up),
+            Event::Link(B, LinkId(0), State::Up),
             "{policy:?}"
         );
     }
@@ -105,8 +247,8 @@ fn loss_in_one_direction_takes_the_link_down_on_both_sides() {
     net.run(20_000);
     for (host, peer) in [(A, B), (B, A)] {
         let expected = [
-            Output::Link(peer, LinkId(0), State::Down),
-            Output::Host(peer, Reach::Unreachable),
+            Event::Link(peer, LinkId(0), State::Down),
+            Event::Host(peer, Policy::Passive, Vec::new()),
         ];
         assert_eq!(net.events(host), expected);
     }
@@ -122,7 +264,10 @@ fn a_peer_that_starts_anew_within_the_timeout_is_heard() {
     assert_eq!(net.delivered(B).len(), 10);
     net.restart(A);
     net.run(4_000);
-    assert!(!net.events(B).contains(&Output::Host(A, Reach::Unreachable)));
+    assert!(
+        !net.events(B)
+            .contains(&Event::Link(A, LinkId(0), State::Down))
+    );
     net.send(A, Destination::One(B), &text(99));
     net.run(1);
     assert_eq!(net.delivered(B), [(A, text(99))]);
@@ -145,7 +290,7 @@ fn all_hosts_hear_the_number_at_times() {
 fn strangers_and_nonsense_are_counted_and_change_nothing() {
     let mut net = Net::up(Policy::Passive, 1);
     let now = net.now;
-    let good = address(A, LinkId(0));
+    let good = address(A, LinkId(0)).ip();
     let bad = IpAddr::from([192, 0, 2, 1]);
     let data = Frame {
         from: A,
@@ -181,8 +326,8 @@ fn strangers_and_nonsense_are_counted_and_change_nothing() {
     let node = net.nodes.get_mut(&B).unwrap();
     for (source, bytes, expected) in cases {
         let before = node.drops();
-        let bytes = &bytes;
-        node.handle(now, Input::Packet { source, bytes });
+        let bytes = &Bytes::from(bytes);
+        node.handle(now, Input::Datagram { source, bytes });
         let after = node.drops();
         let counted = [
             after.malformed - before.malformed,
@@ -204,8 +349,11 @@ struct Net {
     /// On-wire sizes beyond vanish.
     hole: usize,
     inbox: BTreeMap<HostId, Vec<(HostId, Vec<u8>)>>,
-    log: BTreeMap<HostId, Vec<Output>>,
+    log: BTreeMap<HostId, Vec<Event>>,
     counted_pings: usize,
+    suite: Option<Suite>,
+    compression: &'static str,
+    mtu: Option<u16>,
 }
 
 impl Net {
@@ -220,6 +368,9 @@ impl Net {
             inbox: BTreeMap::new(),
             log: BTreeMap::new(),
             counted_pings: 0,
+            suite: None,
+            compression: "none",
+            mtu: None,
         };
         net.restart(A);
         net.restart(B);
@@ -232,7 +383,7 @@ impl Net {
         net.run(5_000);
         for (host, peer) in [(A, B), (B, A)] {
             let events = net.events(host);
-            assert!(events.contains(&Output::Host(peer, Reach::Reachable)));
+            assert!(events.contains(&Event::Link(peer, LinkId(0), State::Up)));
             assert_eq!(net.nodes[&host].data_mtu(), 1446);
         }
         net
@@ -249,33 +400,45 @@ impl Net {
         let config = KnetConfig {
             host,
             pmtud_interval: Duration::from_secs(30),
-            crypto: CryptoOverhead::NONE,
+            mtu: self.mtu,
             sources: Sources::Listed,
         };
-        let mut node = Knet::new(config, self.now);
+        let mut crypto = Crypto::new();
+        if let Some(suite) = self.suite {
+            let key = instance(suite, 1);
+            crypto.set(Slot::One, Some(key)).unwrap();
+            crypto.use_slot(Some(Slot::One)).unwrap();
+            crypto.set_clear_traffic(ClearTraffic::Refused);
+        }
+        let [high, low] = host.0.to_be_bytes();
+        let ivs = Ivs::new([high ^ low; 32]);
+        let compressor = Compressor::new(self.compression, 0, 0).unwrap();
+        let mut node = Knet::new(config, crypto, ivs, compressor, self.now);
         let peer = if host == A { B } else { A };
-        node.add_host(peer, self.policy);
+        node.set_host(peer, self.policy);
         for link in (0..self.links).map(LinkId) {
-            let heartbeat = HeartbeatConfig {
+            node.add_link(peer, link, self.link_config(peer, link));
+        }
+        while node.poll_output().is_some() {}
+        self.nodes.insert(host, node);
+    }
+
+    fn link_config(&self, peer: HostId, link: LinkId) -> LinkConfig {
+        LinkConfig {
+            peer: address(peer, link),
+            priority: 1,
+            heartbeat: HeartbeatConfig {
                 ping_interval: Duration::from_millis(1_000),
                 pong_timeout: Duration::from_millis(2_000),
                 precision: 2048,
                 pong_count: 2,
-            };
-            let config = LinkConfig {
-                peer: address(peer, link),
-                priority: 1,
-                heartbeat,
-            };
-            node.add_link(peer, link, config);
+            },
         }
-        self.nodes.insert(host, node);
     }
 
     fn send(&mut self, from: HostId, destination: Destination, payload: &[u8]) {
-        let message = message(payload.to_vec());
         let node = self.nodes.get_mut(&from).unwrap();
-        node.send(self.now, destination, &message).unwrap();
+        node.send(self.now, destination, 0, payload).unwrap();
         self.drain();
     }
 
@@ -303,48 +466,44 @@ impl Net {
             });
             let Some((host, output)) = polled else { return };
             match output {
-                Output::Send { packet, to } => {
-                    for (peer, link) in to {
-                        self.carry(host, peer, link, &packet);
-                    }
-                }
-                Output::Deliver(from, message) => {
+                Output::Send { link, to, datagram } => self.carry(host, link, to, &datagram),
+                Output::Deliver { from, payload, .. } => {
                     let inbox = self.inbox.entry(host).or_default();
-                    inbox.push((from, message.payload.to_vec()));
+                    inbox.push((from, payload.to_vec()));
                 }
-                Output::Link(..) | Output::Host(..) | Output::DataMtu(_) => {
-                    self.log.entry(host).or_default().push(output);
-                }
+                Output::Event(event) => self.log.entry(host).or_default().push(event),
             }
         }
     }
 
-    fn carry(&mut self, from: HostId, to: HostId, link: LinkId, bytes: &[u8]) {
+    fn carry(&mut self, from: HostId, link: LinkId, to: SocketAddr, bytes: &Bytes) {
         let on_wire = bytes.len() + 28;
         if on_wire > INTERFACE {
-            let size = u16::try_from(on_wire).unwrap();
             let input = Input::TooBig {
-                host: to,
                 link,
-                size,
+                to,
+                len: bytes.len(),
                 kernel_mtu: u16::try_from(INTERFACE).ok(),
             };
             let node = self.nodes.get_mut(&from).unwrap();
             node.handle(self.now, input);
             return;
         }
-        let ping = Frame::decode(&mut Reader::new(bytes)).unwrap();
-        if let Packet::Ping(ping) = ping.packet
-            && ping.reason == PingReason::Seq
-        {
-            self.counted_pings += 1;
+        if self.suite.is_none() {
+            let frame = Frame::decode(&mut Reader::new(bytes)).unwrap();
+            if let Packet::Ping(ping) = frame.packet
+                && ping.reason == PingReason::Seq
+            {
+                self.counted_pings += 1;
+            }
         }
         if self.cut.contains(&(from, link)) || on_wire > self.hole {
             return;
         }
-        let source = address(from, link);
-        let node = self.nodes.get_mut(&to).unwrap();
-        node.handle(self.now, Input::Packet { source, bytes });
+        let source = address(from, link).ip();
+        let host = if to == address(A, link) { A } else { B };
+        let node = self.nodes.get_mut(&host).unwrap();
+        node.handle(self.now, Input::Datagram { source, bytes });
     }
 
     /// What arrived since the last look.
@@ -353,24 +512,20 @@ impl Net {
     }
 
     /// What changed since the last look.
-    fn events(&mut self, host: HostId) -> Vec<Output> {
+    fn events(&mut self, host: HostId) -> Vec<Event> {
         self.log.remove(&host).unwrap_or_default()
     }
 }
 
 const INTERFACE: usize = 1500;
 
-fn address(host: HostId, link: LinkId) -> IpAddr {
+fn address(host: HostId, link: LinkId) -> SocketAddr {
     let [_, host] = host.0.to_be_bytes();
-    IpAddr::from([10, 0, link.0, host])
+    SocketAddr::from(([10, 0, link.0, host], 5405))
 }
 
-fn message(payload: Vec<u8>) -> Message {
-    Message {
-        channel: 0,
-        compress: 0,
-        payload: payload.into(),
-    }
+fn instance(suite: Suite, seed: u8) -> Instance {
+    Instance::new(suite, &Key::new(&[seed; 128]).unwrap())
 }
 
 fn text(number: u32) -> Vec<u8> {

@@ -1,11 +1,11 @@
 use super::*;
 
-const AES_SHA256: CryptoOverhead = CryptoOverhead {
-    block: 16,
-    hash: 32,
-    salt: 16,
+const AES_SHA256: Overhead = Overhead {
+    block_len: 16,
+    hash_len: 32,
+    salt_len: 16,
 };
-const NONE: CryptoOverhead = CryptoOverhead::NONE;
+const NONE: Overhead = Overhead::NONE;
 const TIMEOUT: Duration = Duration::from_millis(1_000);
 
 #[test]
@@ -36,7 +36,7 @@ fn searches_end_where_they_should() {
             },
             hole: hole.parse().unwrap(),
         };
-        let mut link = PathMtu::new(family, crypto);
+        let mut link = PathMtu::new(family, crypto, None);
         assert_eq!(search(&mut link, path).to_string(), probes, "{case}");
         let found = link
             .mtu()
@@ -57,7 +57,7 @@ fn every_hole_is_found_to_the_byte() {
         (Family::V6, AES_SHA256),
     ] {
         for hole in 650..1500 {
-            let mut link = PathMtu::new(family, crypto);
+            let mut link = PathMtu::new(family, crypto, None);
             search(
                 &mut link,
                 Path {
@@ -75,21 +75,21 @@ fn every_hole_is_found_to_the_byte() {
 #[test]
 fn a_probe_is_as_long_as_it_says() {
     for crypto in [NONE, AES_SHA256] {
-        let mut link = PathMtu::new(Family::V4, crypto);
+        let mut link = PathMtu::new(Family::V4, crypto, None);
         link.start(at(0), 26, TIMEOUT);
         let Some(Step::Probe(probe)) =
             link.handle_too_big(at(0), asked(&link), Some(1500), TIMEOUT)
         else {
             panic!("{link:?}");
         };
-        let datagram = crypto.datagram_len(PROBE_LEN + probe.filling);
+        let datagram = crypto.sealed_len(PROBE_LEN + probe.filling);
         assert_eq!(usize::from(probe.size), datagram + Family::V4.overhead());
     }
 }
 
 #[test]
 fn a_link_is_usable_until_a_search_fails_and_again_after_one_that_succeeds() {
-    let mut link = PathMtu::new(Family::V4, NONE);
+    let mut link = PathMtu::new(Family::V4, NONE, None);
     assert_eq!(link.mtu(), Some(522));
     search(
         &mut link,
@@ -117,7 +117,7 @@ fn a_link_is_usable_until_a_search_fails_and_again_after_one_that_succeeds() {
 #[test]
 fn a_search_is_due_after_the_interval_and_after_the_link_was_down() {
     let interval = Duration::from_secs(30);
-    let mut link = PathMtu::new(Family::V4, NONE);
+    let mut link = PathMtu::new(Family::V4, NONE, None);
     assert!(link.is_due(at(0), interval));
     link.start(at(0), 26, TIMEOUT);
     assert!(!link.is_due(at(0), interval), "one is under way");
@@ -132,7 +132,7 @@ fn a_search_is_due_after_the_interval_and_after_the_link_was_down() {
 
 #[test]
 fn answers_to_other_probes_change_nothing() {
-    let mut link = PathMtu::new(Family::V4, NONE);
+    let mut link = PathMtu::new(Family::V4, NONE, None);
     assert_eq!(link.handle_reply(at(0), 1500, TIMEOUT), None, "no search");
     assert_eq!(link.handle_too_big(at(0), 1500, Some(1400), TIMEOUT), None);
     assert_eq!(link.handle_timeout(at(0), TIMEOUT), None);
@@ -151,7 +151,7 @@ fn answers_to_other_probes_change_nothing() {
 
 #[test]
 fn an_encrypted_probe_is_tried_with_more_patience_before_it_counts_as_lost() {
-    let mut link = PathMtu::new(Family::V4, AES_SHA256);
+    let mut link = PathMtu::new(Family::V4, AES_SHA256, None);
     link.start(at(0), 128, TIMEOUT);
     link.handle_too_big(at(0), asked(&link), Some(1500), TIMEOUT);
     let mut waits = Vec::new();
@@ -193,7 +193,7 @@ const OPEN: Path = Path {
 
 /// Runs a search to its end and returns how many probes it took.
 fn search(link: &mut PathMtu, path: Path) -> u32 {
-    let ping_len = link.crypto.datagram_len(26);
+    let ping_len = link.crypto.sealed_len(26);
     let mut now = at(0);
     let mut step = link.start(now, ping_len, TIMEOUT);
     let mut probes = 0;

@@ -1,6 +1,7 @@
 //! One turn of a machine's event loop: a timer, a datagram or something a client does, and what follows.
 
 use ferrosync_executive::output::{Control, Credentials, LibInput, NodeInput};
+use ferrosync_executive::transport::Secrets;
 use ferrosync_executive::{Admit, Boot, Node, pump};
 use ferrosync_totem::srp::RxOrder;
 use ferrosync_wire::totem::Kind;
@@ -35,6 +36,7 @@ impl Cluster {
             config: around.config.clone(),
             stored: around.stored,
             seed,
+            secrets: Secrets::NONE,
         };
         machine.node = Some(Node::boot(boot, now));
         machine.busy_until = now;

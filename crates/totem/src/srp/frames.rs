@@ -81,11 +81,19 @@ impl Srp {
     }
 
     pub(super) fn commit_token_frame(&self, token: &CommitToken) -> Bytes {
-        frame(Header::new(Kind::CommitToken, 0, self.me), token).into()
+        frame(self.token_header(Kind::CommitToken), token).into()
     }
 
     pub(super) fn orf_token_frame(&self, token: &OrfToken) -> Bytes {
-        frame(Header::new(Kind::OrfToken, 0, self.me), token).into()
+        frame(self.token_header(Kind::OrfToken), token).into()
+    }
+
+    /// A token names whom it is for; knet's receivers look at it.
+    const fn token_header(&self, kind: Kind) -> Header {
+        Header {
+            target: self.target,
+            ..Header::new(kind, 0, self.me)
+        }
     }
 
     /// Writes the header in front of a queued frame when its place in the order is known.

@@ -1,5 +1,7 @@
 //! The statistics map, computed when somebody looks (corosync `exec/stats.c`, v3.1.7).
 
+mod knet;
+
 use std::collections::BTreeMap;
 
 use ferrosync_totem::srp::SrpStats;
@@ -15,6 +17,9 @@ pub(super) fn all(core: &Core) -> BTreeMap<String, Value> {
     let mut map = BTreeMap::new();
     pg(core, &mut map);
     srp(core, &mut map);
+    if let Some(transport) = core.transport().as_knet() {
+        knet::all(transport, &mut map);
+    }
     ipcs(core, &mut map);
     map
 }
@@ -27,12 +32,14 @@ pub(super) fn get(core: &Core, name: &str) -> Option<Value> {
 /// The keys that a client may write reset counters; all others only tell.
 pub(super) fn set(cx: &mut Ctx<'_>, name: &str) -> Result<(), CsError> {
     match name {
-        "stats.clear.knet" | "stats.clear.schedmiss" => {}
+        "stats.clear.schedmiss" => {}
+        "stats.clear.knet" => cx.clear_link_stats(),
         "stats.clear.totem" => cx.clear_ring_stats(),
         "stats.clear.ipc" => cx.clear_client_stats(),
         "stats.clear.all" => {
             cx.clear_ring_stats();
             cx.clear_client_stats();
+            cx.clear_link_stats();
         }
         other if other.starts_with("stats.clear.") => return Err(CsError::NotSupported),
         _ => return Err(CsError::Access),

@@ -23,7 +23,7 @@ fn node(slots: [Option<(Suite, u8)>; 2], in_use: Option<Slot>) -> Crypto {
 }
 
 fn pass(from: &Crypto, to: &Crypto) -> Result<Vec<u8>, OpenError> {
-    let mut datagram = Vec::new();
+    let mut datagram = BytesMut::new();
     from.seal(&IV, &[&packet()], &mut datagram);
     assert_eq!(datagram.len(), from.overhead().sealed_len(packet().len()));
     to.open(&datagram, &mut Vec::new())
@@ -82,7 +82,7 @@ fn noise_behind_a_right_hmac_is_no_packet() {
         Ok(packet())
     );
 
-    let mut datagram = Vec::new();
+    let mut datagram = BytesMut::new();
     let instance = Instance::new(signed, &key(1));
     instance.seal(&IV, &[&[2, 0x81, 0, 0]], &mut datagram);
     let mut scratch = Vec::new();

@@ -103,7 +103,7 @@ fn hmac_is_that_of_the_rfcs() {
 
 fn check_hmac(hash: Hash, key: &[u8], data: &[u8], expected: &str) {
     let mac = Mac::with_bytes(hash, key);
-    let mut out = [b"before", data].concat();
+    let mut out = BytesMut::from(&[b"before", data].concat()[..]);
     mac.sign(&mut out, 6);
     let tag = &out[6 + data.len()..];
     assert_eq!(hex(tag), expected, "{}", hash.name());

@@ -14,6 +14,7 @@ use crate::node::{Boot, Node};
 use crate::output::{LibKind, NodeOutput};
 use crate::service::{Ctx, Service, SyncView};
 use crate::testing::config_of;
+use crate::transport::Secrets;
 
 /// This node.
 const ME: u32 = 1;
@@ -343,6 +344,7 @@ impl Subject {
             config: config_of(ME, &[1, 2, 3, 4], ""),
             stored: RingSeq(0),
             seed: 1,
+            secrets: Secrets::NONE,
         };
         Self {
             node: Node::boot(boot, Instant::ORIGIN),

@@ -1,0 +1,148 @@
+//! Where frames go: over plain UDP to the addresses of the ring's members, or through knet.
+//!
+//! A closed set, so an enum.
+
+mod knet;
+mod peers;
+mod udp;
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use bytes::Bytes;
+use ferrosync_totem::srp::Destination;
+use ferrosync_wire::{Instant, LinkId};
+
+use crate::config::{Config, TransportConfig};
+use crate::output::{Carries, LinkTrouble, NodeOutput};
+
+pub use ferrosync_knet::crypto::Key;
+pub use knet::{KnetTransport, LOOPBACK_MTU, Secrets};
+pub use peers::Peers;
+pub use udp::Udp;
+
+/// How this node reaches the others.
+#[derive(Debug)]
+pub enum Transport {
+    /// `udpu` and `udp`.
+    Udp(Udp),
+    /// kronosnet.
+    Knet(Box<KnetTransport>),
+}
+
+/// The link of the transports that have just one.
+pub const ONLY_LINK: LinkId = LinkId(0);
+
+impl Transport {
+    /// The transport that a configuration names.
+    #[must_use]
+    pub fn new(config: &Config, secrets: Secrets, now: Instant) -> Self {
+        match &config.transport {
+            TransportConfig::Udpu(udpu) => Self::Udp(Udp::to_each(config, udpu)),
+            TransportConfig::Udp(udp) => Self::Udp(Udp::to_group(config, udp)),
+            TransportConfig::Knet(knet) => {
+                Self::Knet(Box::new(KnetTransport::new(config, knet, secrets, now)))
+            }
+        }
+    }
+
+    /// Sends a frame of the ring.
+    pub(crate) fn send(
+        &mut self,
+        now: Instant,
+        to: Destination,
+        frame: &Bytes,
+        outputs: &mut VecDeque<NodeOutput>,
+    ) {
+        match self {
+            Self::Udp(udp) => udp.route(to, |to, carries| {
+                outputs.push_back(NodeOutput::Transmit {
+                    link: ONLY_LINK,
+                    to,
+                    bytes: frame.clone(),
+                    carries,
+                });
+            }),
+            Self::Knet(knet) => knet.send(now, to, frame, outputs),
+        }
+    }
+
+    /// Takes a datagram; the ring's frame in it, if there is one for this node.
+    pub(crate) fn receive(
+        &mut self,
+        now: Instant,
+        from: SocketAddr,
+        bytes: Bytes,
+        outputs: &mut VecDeque<NodeOutput>,
+    ) -> Option<Bytes> {
+        match self {
+            Self::Udp(udp) => udp.hears(from.ip()).then_some(bytes),
+            Self::Knet(knet) => knet.receive(now, from, &bytes, outputs),
+        }
+    }
+
+    /// Takes note of what the network reports about a datagram that was sent.
+    pub(crate) fn trouble(
+        &mut self,
+        now: Instant,
+        trouble: LinkTrouble,
+        outputs: &mut VecDeque<NodeOutput>,
+    ) {
+        match self {
+            // Without links to take down: the ring asks again for what is lost.
+            Self::Udp(_) => {}
+            Self::Knet(knet) => knet.trouble(now, trouble, outputs),
+        }
+    }
+
+    /// When [`Self::handle_timeout`] is wanted.
+    pub(crate) fn poll_timeout(&self) -> Option<Instant> {
+        match self {
+            Self::Udp(_) => None,
+            Self::Knet(knet) => Some(knet.poll_timeout()),
+        }
+    }
+
+    /// Lets due timers act.
+    pub(crate) fn handle_timeout(&mut self, now: Instant, outputs: &mut VecDeque<NodeOutput>) {
+        match self {
+            Self::Udp(_) => {}
+            Self::Knet(knet) => knet.handle_timeout(now, outputs),
+        }
+    }
+
+    /// The configured members.
+    #[must_use]
+    pub const fn peers(&self) -> &Peers {
+        match self {
+            Self::Udp(udp) => udp.peers(),
+            Self::Knet(knet) => knet.peers(),
+        }
+    }
+
+    /// knet, where frames go through it.
+    #[must_use]
+    pub fn as_knet(&self) -> Option<&KnetTransport> {
+        match self {
+            Self::Udp(_) => None,
+            Self::Knet(knet) => Some(knet),
+        }
+    }
+
+    /// Counts links from zero again.
+    pub(crate) fn clear_stats(&mut self) {
+        match self {
+            Self::Udp(_) => {}
+            Self::Knet(knet) => knet.clear_stats(),
+        }
+    }
+}
+
+/// What a frame is to the sockets: a token wakes whoever waits for it, and nothing of this node follows before it is
+/// back.
+const fn carries(to: Destination) -> Carries {
+    match to {
+        Destination::Ring => Carries::Ring,
+        Destination::Node(_) => Carries::Token,
+    }
+}
