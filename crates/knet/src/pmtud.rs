@@ -263,8 +263,9 @@ impl Search {
 
 /// links.h: KNET_LINK_PMTUD_CRYPTO_TIMEOUT_MULTIPLIER_MIN.
 const PATIENCE_MIN: u32 = 2;
-/// links.h: KNET_LINK_PMTUD_CRYPTO_TIMEOUT_MULTIPLIER_MAX.
-const PATIENCE_MAX: u32 = 128;
+/// C goes up to 128 (links.h: KNET_LINK_PMTUD_CRYPTO_TIMEOUT_MULTIPLIER_MAX), minutes for each packet that a path swallows
+/// (D-56).
+const PATIENCE_MAX: u32 = 8;
 
 #[cfg(test)]
 mod tests;

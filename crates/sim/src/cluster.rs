@@ -59,6 +59,7 @@ pub(crate) enum Event {
     Wake(usize),
     /// A datagram arrives.
     Arrive {
+        from: usize,
         to: usize,
         socket: Socket,
         datagram: Datagram,
@@ -95,7 +96,12 @@ impl Cluster {
             .map(|i| machine(&options, i, sabotage.filter(|_| i == victim), &mut rng))
             .collect();
         Self {
-            network: Network::new(nodes, options.network.clone(), options.seed),
+            network: Network::new(
+                nodes,
+                options.transport.links(),
+                options.network.clone(),
+                options.seed,
+            ),
             watch: Watch {
                 checkers: Checkers::new(&options),
                 report: Report::new(verbosity),
@@ -118,7 +124,12 @@ impl Cluster {
     /// A quiet world of `nodes` nodes for scripts; all are started.
     #[must_use]
     pub fn quiet(nodes: u32) -> Self {
-        let options = Options::quiet(nodes);
+        Self::script(Options::quiet(nodes))
+    }
+
+    /// A world for scripts; all nodes are started.
+    #[must_use]
+    pub fn script(options: Options) -> Self {
         let mut cluster = Self::new(options, Verbosity::Transitions, None);
         cluster.boot_all();
         cluster
@@ -212,13 +223,14 @@ impl Cluster {
                 }
             }
             Event::Arrive {
+                from,
                 to,
                 socket,
                 datagram,
                 era,
             } => {
                 let machine = &mut self.machines[to];
-                if machine.node.is_some() && era == self.network.era() {
+                if machine.node.is_some() && era == self.network.era(from) {
                     machine.surroundings.inbox.push(socket, datagram);
                     self.plan(to);
                 }

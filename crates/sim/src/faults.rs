@@ -1,6 +1,6 @@
 //! What goes wrong now and then, and how it is over.
 
-use ferrosync_wire::{Duration, Instant, RingSeq};
+use ferrosync_wire::{Duration, Instant, LinkId, RingSeq};
 
 use crate::cluster::{Cluster, Event, Trouble};
 use crate::host::{Act, StoreBehaviour};
@@ -13,6 +13,8 @@ pub enum Fault {
     Cut(Vec<(usize, usize)>),
     /// This direction loses much.
     Loss(usize, usize),
+    /// This link of this machine is unplugged.
+    Unplugged(usize, LinkId),
     /// This machine's process ends at its next store, if it comes to that.
     Store(usize),
 }
@@ -84,6 +86,17 @@ impl Cluster {
                 };
                 self.schedule(until, Event::FaultOver(Fault::Store(a)));
             }
+            FaultKind::LinkDown => {
+                let links = u64::from(self.options.transport.links());
+                let link = LinkId(u8::try_from(self.rng.below(links)).unwrap_or(0));
+                self.note(format!(
+                    "link {} of {} is down until {until}",
+                    link.0,
+                    a + 1
+                ));
+                self.network.unplug(a, link);
+                self.schedule(until, Event::FaultOver(Fault::Unplugged(a, link)));
+            }
             FaultKind::Restart => {
                 self.note(format!("{} is asked to stop", a + 1));
                 self.act(a, Act::Shutdown);
@@ -100,6 +113,7 @@ impl Cluster {
                 }
             }
             Fault::Loss(from, to) => self.network.lose(*from, *to, 0),
+            Fault::Unplugged(machine, link) => self.network.plug(*machine, *link),
             Fault::Store(machine) => {
                 self.machines[*machine].surroundings.store = StoreBehaviour::Works;
             }

@@ -9,7 +9,7 @@ use ferrosync_executive::config::Config;
 use ferrosync_executive::core::{Quorate, QuorumView};
 use ferrosync_executive::log::{Priority, Record};
 use ferrosync_executive::output::{
-    Carries, ExitReason, FlowControl, HostRequest, LibKind, LibMessage,
+    Carries, ExitReason, FlowControl, HostRequest, LibKind, LibMessage, LinkTrouble,
 };
 use ferrosync_executive::pump::{Host, StoreFailed, WouldBlock};
 use ferrosync_totem::pg::Seen;
@@ -51,7 +51,7 @@ pub struct Surroundings {
     pub(crate) acts: VecDeque<Act>,
     pub(crate) processes: BTreeMap<ConnId, Process>,
     /// Frames that wait to be handed to the network.
-    pub(crate) outbox: Vec<(SocketAddr, Bytes)>,
+    pub(crate) outbox: Vec<(LinkId, SocketAddr, Bytes)>,
     /// The ring installed last, and the one for which services are synchronised.
     pub(crate) ring: RingId,
     pub(crate) ready: Option<RingId>,
@@ -86,11 +86,14 @@ pub(crate) enum Act {
     LinksReady,
     /// The operator stops the node.
     Shutdown,
+    /// The network reports about a datagram.
+    Trouble(LinkTrouble),
 }
 
 /// A received datagram.
 #[derive(Clone, Debug)]
 pub(crate) struct Datagram {
+    pub(crate) link: LinkId,
     pub(crate) from: SocketAddr,
     pub(crate) bytes: Bytes,
 }
@@ -324,9 +327,8 @@ impl SimHost<'_> {
 }
 
 impl Host for SimHost<'_> {
-    fn transmit(&mut self, _link: LinkId, to: SocketAddr, bytes: Bytes, _carries: Carries) {
-        self.look(&Observation::Sent(&bytes));
-        self.around.outbox.push((to, bytes));
+    fn transmit(&mut self, link: LinkId, to: SocketAddr, bytes: Bytes, _carries: Carries) {
+        self.around.outbox.push((link, to, bytes));
     }
 
     fn store_ring_seq(&mut self, seq: RingSeq) -> Result<(), StoreFailed> {
@@ -404,7 +406,12 @@ impl Host for SimHost<'_> {
 
     fn see(&mut self, seen: Seen<'_>) {
         match seen {
-            Seen::Ring(output) => self.see_ring(output),
+            Seen::Ring(output) => {
+                if let Output::Transmit(sent) = output {
+                    self.look(&Observation::Sent(&sent.frame));
+                }
+                self.see_ring(output);
+            }
             Seen::Message(message) => self.look(&Observation::Message(message)),
         }
     }

@@ -9,7 +9,7 @@ use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use ferrosync_sim::report::repro_line;
-use ferrosync_sim::swarm::{self, Outcome};
+use ferrosync_sim::swarm::{self, Outcome, Worlds};
 use ferrosync_sim::{Sabotage, Verbosity};
 
 fn main() -> ExitCode {
@@ -22,8 +22,8 @@ fn main() -> ExitCode {
         }
     };
     match command {
-        Command::One(seed, verbosity) => one(seed, verbosity),
-        Command::Many(seeds) => many(seeds),
+        Command::One(worlds, seed, verbosity) => one(worlds, seed, verbosity),
+        Command::Many(worlds, seeds) => many(worlds, seeds),
         Command::SelfTest(budget) => self_test(budget),
         Command::Help => {
             println!("{USAGE}");
@@ -33,16 +33,17 @@ fn main() -> ExitCode {
 }
 
 const USAGE: &str =
-    "usage: cargo xtask sim [--seed N] [--log full] | [--seeds A..B] | [--self-test] [--budget N]
+    "usage: cargo xtask sim [--knet] [--seed N] [--log full] | [--seeds A..B] | [--self-test] [--budget N]
 
+  --knet        worlds over knet: several links, path MTUs, encryption
   --seed N      run one world and print its transitions; --log full adds the nodes' logs
   --seeds A..B  run many worlds on all processors and print the failures (default 0..200)
   --self-test   run worlds with planted bugs, each of which must be found
   --budget N    most seeds tried per planted bug (default 2000)";
 
 enum Command {
-    One(u64, Verbosity),
-    Many(Range<u64>),
+    One(Worlds, u64, Verbosity),
+    Many(Worlds, Range<u64>),
     SelfTest(u64),
     Help,
 }
@@ -56,6 +57,7 @@ enum Mode {
 impl Command {
     fn parse(args: &[String]) -> Result<Self, String> {
         let mut seed = None;
+        let mut worlds = Worlds::Udp;
         let mut seeds = 0..200;
         let mut verbosity = Verbosity::Transitions;
         let mut mode = Mode::Worlds;
@@ -68,6 +70,7 @@ impl Command {
                 "--seeds" => seeds = range(value()?)?,
                 "--budget" => budget = number(value()?)?,
                 "--log" if value()? == "full" => verbosity = Verbosity::Full,
+                "--knet" => worlds = Worlds::Knet,
                 "--self-test" => mode = Mode::SelfTest,
                 "--help" | "-h" => return Ok(Self::Help),
                 _ => return Err(format!("unknown argument {arg}")),
@@ -75,8 +78,8 @@ impl Command {
         }
         Ok(match (mode, seed) {
             (Mode::SelfTest, _) => Self::SelfTest(budget),
-            (Mode::Worlds, Some(seed)) => Self::One(seed, verbosity),
-            (Mode::Worlds, None) => Self::Many(seeds),
+            (Mode::Worlds, Some(seed)) => Self::One(worlds, seed, verbosity),
+            (Mode::Worlds, None) => Self::Many(worlds, seeds),
         })
     }
 }
@@ -92,8 +95,8 @@ fn range(text: &str) -> Result<Range<u64>, String> {
     Ok(number(from)?..number(to)?)
 }
 
-fn one(seed: u64, verbosity: Verbosity) -> ExitCode {
-    let outcome = swarm::run(seed, verbosity, None);
+fn one(worlds: Worlds, seed: u64, verbosity: Verbosity) -> ExitCode {
+    let outcome = swarm::run(worlds, seed, verbosity, None);
     for line in &outcome.lines {
         println!("{line}");
     }
@@ -104,13 +107,13 @@ fn one(seed: u64, verbosity: Verbosity) -> ExitCode {
             ExitCode::SUCCESS
         }
         Some(failure) => {
-            println!("{failure}\n{}", repro_line(seed));
+            println!("{failure}\n{}", repro_line(worlds, seed));
             ExitCode::from(failure.class.exit_code())
         }
     }
 }
 
-fn many(seeds: Range<u64>) -> ExitCode {
+fn many(worlds: Worlds, seeds: Range<u64>) -> ExitCode {
     quiet_panics();
     let total = seeds.end.saturating_sub(seeds.start);
     let next = AtomicU64::new(seeds.start);
@@ -124,9 +127,9 @@ fn many(seeds: Range<u64>) -> ExitCode {
                     if seed >= seeds.end {
                         return;
                     }
-                    let outcome = swarm::run(seed, Verbosity::Silent, None);
+                    let outcome = swarm::run(worlds, seed, Verbosity::Silent, None);
                     if let Ok(mut tally) = tally.lock() {
-                        tally.add(seed, &outcome);
+                        tally.add(worlds, seed, &outcome);
                     }
                 }
             });
@@ -149,7 +152,7 @@ struct Tally {
 }
 
 impl Tally {
-    fn add(&mut self, seed: u64, outcome: &Outcome) {
+    fn add(&mut self, worlds: Worlds, seed: u64, outcome: &Outcome) {
         self.steps += outcome.steps;
         if let Some(settled) = outcome.settled_in {
             self.slowest = self.slowest.max((settled, seed));
@@ -157,7 +160,7 @@ impl Tally {
         if let Some(failure) = &outcome.failure {
             self.failed += 1;
             self.exit.get_or_insert_with(|| failure.class.exit_code());
-            println!("{failure}\n  {}", repro_line(seed));
+            println!("{failure}\n  {}", repro_line(worlds, seed));
         }
     }
 }
@@ -169,7 +172,7 @@ fn self_test(budget: u64) -> ExitCode {
         let (class, checker) = bug.expected();
         // Another checker may see the same bug first in some worlds; each has to see its own in one.
         let found = (0..budget).find_map(|seed| {
-            let failure = swarm::run(seed, Verbosity::Silent, Some(bug)).failure?;
+            let failure = swarm::run(Worlds::Udp, seed, Verbosity::Silent, Some(bug)).failure?;
             let is_expected = failure.class == class && failure.checker == checker;
             is_expected.then_some((seed, failure))
         });

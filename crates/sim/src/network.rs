@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use bytes::Bytes;
 use ferrosync_totem::rng::Rng;
 use ferrosync_wire::totem::{FOREIGN_MAGIC, VERSION};
-use ferrosync_wire::{Duration, Instant};
+use ferrosync_wire::{Duration, Instant, LinkId};
 
 use crate::options::NetworkOptions;
 
@@ -13,10 +13,12 @@ use crate::options::NetworkOptions;
 #[derive(Debug)]
 pub struct Network {
     nodes: usize,
+    /// By link, sender and receiver.
     links: Vec<Link>,
     options: NetworkOptions,
     rng: Rng,
-    era: u64,
+    /// Of each sender.
+    eras: Vec<u64>,
 }
 
 /// One direction of the way between two machines.
@@ -46,15 +48,15 @@ pub struct Arrival {
 }
 
 impl Network {
-    /// Links between `nodes` machines.
+    /// `links` links between each two of `nodes` machines.
     #[must_use]
-    pub fn new(nodes: usize, options: NetworkOptions, seed: u64) -> Self {
+    pub fn new(nodes: usize, links: u8, options: NetworkOptions, seed: u64) -> Self {
         Self {
             nodes,
-            links: vec![Link::default(); nodes * nodes],
+            links: vec![Link::default(); usize::from(links) * nodes * nodes],
             options,
             rng: Rng::new(seed ^ 0x5EED_0000_0000_0002),
-            era: 0,
+            eras: vec![0; nodes],
         }
     }
 
@@ -62,12 +64,11 @@ impl Network {
     pub fn send(
         &mut self,
         now: Instant,
-        from: usize,
-        to: usize,
+        (from, to, link): (usize, usize, LinkId),
         bytes: &Bytes,
         mut arrive: impl FnMut(Arrival),
     ) {
-        let index = self.index(from, to);
+        let index = self.index(from, to, link);
         if self.links[index].cuts > 0
             || self.happens(self.options.loss_ppm)
             || self.happens(self.links[index].loss_ppm)
@@ -75,7 +76,7 @@ impl Network {
             return;
         }
         let at = self.arrival(now, index);
-        let era = self.era;
+        let era = self.eras[from];
         let copy = |at, bytes: &Bytes| Arrival {
             at,
             bytes: bytes.clone(),
@@ -100,44 +101,75 @@ impl Network {
         }
     }
 
-    /// Counts the times at which a ring sequence number was lost for good.
+    /// What was sent by this machine in another era does not arrive any more.
     #[must_use]
-    pub const fn era(&self) -> u64 {
-        self.era
+    pub fn era(&self, from: usize) -> u64 {
+        self.eras[from]
     }
 
     /// A node begins to count its rings anew: it may use a ring id twice, and no protocol could tell a frame of the
     /// first use from one of the second. So nothing that was sent before arrives any more.
     pub fn begin_era(&mut self) {
-        self.era += 1;
-        for link in &mut self.links {
+        for from in 0..self.nodes {
+            self.begin_era_of(from);
+        }
+    }
+
+    /// A machine begins to count its packets anew: knet's receivers could not tell an old part of a message from a new
+    /// one of the same number.
+    pub fn begin_era_of(&mut self, from: usize) {
+        self.eras[from] += 1;
+        let nodes = self.nodes;
+        let of_sender = |index: usize| index / nodes % nodes == from;
+        let links = self.links.iter_mut().enumerate();
+        for (_, link) in links.filter(|(index, _)| of_sender(*index)) {
             link.recent.clear();
         }
     }
 
-    /// Cuts one direction; [`Self::mend`] takes it back.
+    /// Cuts one direction on all links; [`Self::mend`] takes it back.
     pub fn cut(&mut self, from: usize, to: usize) {
-        let index = self.index(from, to);
-        self.links[index].cuts += 1;
+        for link in self.all(from, to) {
+            link.cuts += 1;
+        }
     }
 
     /// Takes back one [`Self::cut`].
     pub fn mend(&mut self, from: usize, to: usize) {
-        let index = self.index(from, to);
-        let link = &mut self.links[index];
-        link.cuts = link.cuts.saturating_sub(1);
+        for link in self.all(from, to) {
+            link.cuts = link.cuts.saturating_sub(1);
+        }
     }
 
-    /// Makes one direction lose frames, `ppm` per million; 0 for none.
+    /// Unplugs one link of a machine; [`Self::plug`] takes it back.
+    pub fn unplug(&mut self, machine: usize, id: LinkId) {
+        for (from, to) in self.around(machine) {
+            let index = self.index(from, to, id);
+            self.links[index].cuts += 1;
+        }
+    }
+
+    /// Takes back one [`Self::unplug`].
+    pub fn plug(&mut self, machine: usize, id: LinkId) {
+        for (from, to) in self.around(machine) {
+            let index = self.index(from, to, id);
+            let link = &mut self.links[index];
+            link.cuts = link.cuts.saturating_sub(1);
+        }
+    }
+
+    /// Makes one direction lose frames on all links, `ppm` per million; 0 for none.
     pub fn lose(&mut self, from: usize, to: usize, ppm: u64) {
-        let index = self.index(from, to);
-        self.links[index].loss_ppm = ppm;
+        for link in self.all(from, to) {
+            link.loss_ppm = ppm;
+        }
     }
 
-    /// Holds back what one direction carries until `until`.
+    /// Holds back what one direction carries on all links until `until`.
     pub fn clog(&mut self, from: usize, to: usize, until: Instant) {
-        let index = self.index(from, to);
-        self.links[index].clogged_until = until;
+        for link in self.all(from, to) {
+            link.clogged_until = until;
+        }
     }
 
     /// Takes back everything that faults did, and from now on loses nothing and repeats nothing old. What is on its
@@ -153,12 +185,28 @@ impl Network {
         }
     }
 
-    const fn index(&self, from: usize, to: usize) -> usize {
+    const fn index(&self, from: usize, to: usize, link: LinkId) -> usize {
         assert!(
             from < self.nodes && to < self.nodes,
             "machines of this world"
         );
-        from * self.nodes + to
+        (link.0 as usize * self.nodes + from) * self.nodes + to
+    }
+
+    /// One direction between two machines, on every link.
+    fn all(&mut self, from: usize, to: usize) -> impl Iterator<Item = &mut Link> {
+        let first = self.index(from, to, LinkId(0));
+        self.links[first..]
+            .iter_mut()
+            .step_by(self.nodes * self.nodes)
+    }
+
+    /// Both directions between a machine and every other one.
+    fn around(&self, machine: usize) -> Vec<(usize, usize)> {
+        let others = (0..self.nodes).filter(|other| *other != machine);
+        others
+            .flat_map(|other| [(machine, other), (other, machine)])
+            .collect()
     }
 
     const fn happens(&mut self, ppm: u64) -> bool {

@@ -3,12 +3,16 @@
 //! Every kind of trouble is on in some worlds and off in others (swarm testing): trouble that is always on hides
 //! what only happens without it.
 
+mod knet;
+
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
 use ferrosync_executive::config::{self, Config, Environment, Family, SourceFile};
 use ferrosync_totem::rng::Rng;
-use ferrosync_wire::Duration;
+use ferrosync_wire::{Duration, LinkId};
+
+pub use knet::{Crypto, INTERFACE_MTU, KnetWorld, LINKS_MAX, Refusal};
 
 /// Everything that makes a world.
 #[derive(Clone, Debug)]
@@ -42,6 +46,19 @@ pub enum Transport {
     Udpu,
     /// Multicast, and tokens through another socket.
     Udp,
+    /// kronosnet.
+    Knet(KnetWorld),
+}
+
+impl Transport {
+    /// Links between each two nodes.
+    #[must_use]
+    pub const fn links(self) -> u8 {
+        match self {
+            Self::Udpu | Self::Udp => 1,
+            Self::Knet(world) => world.links,
+        }
+    }
 }
 
 /// What every link does all the time.
@@ -95,6 +112,8 @@ pub enum FaultKind {
     CrashAtStore,
     /// A node stops in order and starts again.
     Restart,
+    /// One of a node's links is unplugged; only in worlds over knet.
+    LinkDown,
 }
 
 /// What clients do.
@@ -117,7 +136,7 @@ pub struct WorkloadOptions {
 }
 
 impl FaultKind {
-    /// Every kind.
+    /// Every kind that any world has.
     pub const ALL: [Self; 9] = [
         Self::OneWayCut,
         Self::Partition,
@@ -199,31 +218,34 @@ impl Options {
     #[must_use]
     pub fn corosync_conf(&self) -> String {
         let transport = match self.transport {
-            Transport::Udpu => "udpu",
-            Transport::Udp => "udp",
+            Transport::Udpu => "udpu\n".to_owned(),
+            Transport::Udp => "udp\n".to_owned(),
+            Transport::Knet(world) => format!("knet\n{}", world.section()),
         };
         let mut conf = format!(
-            "totem {{\n version: 2\n cluster_name: sim\n transport: {transport}\n token: {}\n \
+            "totem {{\n version: 2\n cluster_name: sim\n transport: {transport} token: {}\n \
              token_coefficient: 0\n netmtu: {}\n}}\n\
              quorum {{\n provider: corosync_votequorum\n}}\nnodelist {{\n",
             self.token.as_millis(),
             self.netmtu,
         );
         for node in 1..=self.nodes {
-            let address = Self::address(node);
-            conf.push_str(&format!(
-                " node {{\n  nodeid: {node}\n  name: node{node}\n  ring0_addr: {address}\n }}\n"
-            ));
+            conf.push_str(&format!(" node {{\n  nodeid: {node}\n  name: node{node}\n"));
+            for link in 0..self.transport.links() {
+                let address = Self::address(node, LinkId(link));
+                conf.push_str(&format!("  ring{link}_addr: {address}\n"));
+            }
+            conf.push_str(" }\n");
         }
         conf.push_str("}\n");
         conf
     }
 
-    /// The address of a node.
+    /// The address of a node on a link.
     #[must_use]
-    pub fn address(node: u32) -> IpAddr {
+    pub fn address(node: u32, link: LinkId) -> IpAddr {
         let [_, _, high, low] = node.to_be_bytes();
-        IpAddr::V4(Ipv4Addr::new(10, 0, high, low))
+        IpAddr::V4(Ipv4Addr::new(10, link.0, high, low))
     }
 
     /// A node's configuration, read from a corosync.conf by the production code.
@@ -239,7 +261,7 @@ impl Options {
         };
         let mut environment = Surroundings {
             name: format!("node{node}"),
-            addresses: vec![Self::address(node)],
+            addresses: vec![Self::address(node, LinkId(0))],
         };
         match config::load(file, &[], &mut environment) {
             Ok(config) => config,
@@ -276,6 +298,7 @@ impl FaultOptions {
                 | FaultKind::Loss
                 | FaultKind::Pause
                 | FaultKind::Crash
+                | FaultKind::LinkDown
                 | FaultKind::Restart => rng.percent(50),
             };
             if usual {

@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use crate::swarm::Worlds;
+
 use ferrosync_totem::srp::{GatherReason, MembStateKind};
 use ferrosync_wire::{Instant, NodeId, RingId};
 
@@ -156,8 +158,12 @@ pub struct Transition<'a> {
 
 /// The line that shows a failure again.
 #[must_use]
-pub fn repro_line(seed: u64) -> String {
-    format!("cargo xtask sim --seed {seed}")
+pub fn repro_line(worlds: Worlds, seed: u64) -> String {
+    let worlds = match worlds {
+        Worlds::Udp => "",
+        Worlds::Knet => " --knet",
+    };
+    format!("cargo xtask sim{worlds} --seed {seed}")
 }
 
 /// Most lines kept of one run.

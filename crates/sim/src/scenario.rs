@@ -1,6 +1,6 @@
 //! Verbs for scripts: what a test says to a world.
 
-use ferrosync_wire::{Duration, NodeId, RingId};
+use ferrosync_wire::{Duration, LinkId, NodeId, RingId};
 
 use crate::cluster::{Cluster, Event, Trouble, index};
 use crate::faults::between;
@@ -101,6 +101,24 @@ impl NodeHandle<'_> {
     pub fn pause(&mut self, time: Duration) {
         let until = self.cluster.now + time;
         self.cluster.pause(self.index, until);
+    }
+
+    /// Unplugs one of its links.
+    pub fn unplug(&mut self, link: LinkId) {
+        self.cluster.network.unplug(self.index, link);
+    }
+
+    /// Takes back one [`Self::unplug`].
+    pub fn plug(&mut self, link: LinkId) {
+        self.cluster.network.plug(self.index, link);
+    }
+
+    /// Bytes that it believes to fit every path of knet.
+    #[must_use]
+    pub fn data_mtu(&self) -> Option<usize> {
+        let node = self.cluster.machines[self.index].node.as_ref()?;
+        let knet = node.transport().as_knet()?;
+        Some(knet.knet().data_mtu())
     }
 
     /// The ring that it installed last, with its members.

@@ -5,7 +5,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use ferrosync_wire::{Duration, Instant};
 
 use crate::cluster::{Cluster, Event, Trouble};
-use crate::options::Options;
+use crate::options::{Options, Transport};
 use crate::report::{Class, Failure, Report, Verbosity};
 use crate::sabotage::Sabotage;
 
@@ -22,10 +22,23 @@ pub struct Outcome {
     pub settled_in: Option<Duration>,
 }
 
+/// Which worlds.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Worlds {
+    /// Nodes joined by plain UDP.
+    Udp,
+    /// Nodes joined by knet.
+    Knet,
+}
+
 /// Runs the world of a seed to its end.
 #[must_use]
-pub fn run(seed: u64, verbosity: Verbosity, sabotage: Option<Sabotage>) -> Outcome {
-    run_options(Options::swarm(seed), verbosity, sabotage)
+pub fn run(worlds: Worlds, seed: u64, verbosity: Verbosity, bug: Option<Sabotage>) -> Outcome {
+    let options = match worlds {
+        Worlds::Udp => Options::swarm(seed),
+        Worlds::Knet => Options::swarm_over_knet(seed),
+    };
+    run_options(options, verbosity, bug)
 }
 
 /// Runs a world to its end.
@@ -90,7 +103,11 @@ fn begin(cluster: &mut Cluster) {
 
 /// How long a healed world may take: many rounds of gathering, each bounded by consensus and token timeouts.
 fn settle_limit(options: &Options) -> Duration {
-    options.token * 30 + Duration::from_secs(5)
+    match options.transport {
+        Transport::Udpu | Transport::Udp => options.token * 30 + Duration::from_secs(5),
+        // Links that were down are given time before they count as up, and their widths are searched with patience.
+        Transport::Knet(_) => options.token * 100 + Duration::from_secs(60),
+    }
 }
 
 impl Cluster {

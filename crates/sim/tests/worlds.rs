@@ -1,24 +1,27 @@
 //! Worlds from seeds: the same every time, and without a failure.
 
-use ferrosync_sim::{Verbosity, swarm};
+use ferrosync_sim::Verbosity;
+use ferrosync_sim::swarm::{self, Worlds};
+
+const BOTH: [Worlds; 2] = [Worlds::Udp, Worlds::Knet];
 
 #[test]
 fn a_seed_is_a_world() {
-    for seed in [3, 7] {
-        let first = swarm::run(seed, Verbosity::Full, None);
-        let second = swarm::run(seed, Verbosity::Full, None);
+    for (worlds, seed) in BOTH.into_iter().flat_map(|w| [(w, 3), (w, 7)]) {
+        let first = swarm::run(worlds, seed, Verbosity::Full, None);
+        let second = swarm::run(worlds, seed, Verbosity::Full, None);
         assert!(first.lines.len() > 100, "something happens in seed {seed}");
-        assert_eq!(first.lines, second.lines, "seed {seed}");
-        assert_eq!(first.steps, second.steps, "seed {seed}");
+        assert_eq!(first.lines, second.lines, "{worlds:?} seed {seed}");
+        assert_eq!(first.steps, second.steps, "{worlds:?} seed {seed}");
     }
 }
 
 #[test]
 fn worlds_end_well() {
-    for seed in 0..60 {
-        let outcome = swarm::run(seed, Verbosity::Transitions, None);
+    for (worlds, seed) in BOTH.into_iter().flat_map(|w| (0..60).map(move |s| (w, s))) {
+        let outcome = swarm::run(worlds, seed, Verbosity::Transitions, None);
         let tail: Vec<&String> = outcome.lines.iter().rev().take(40).collect();
-        assert_eq!(outcome.failure, None, "seed {seed}: {tail:#?}");
+        assert_eq!(outcome.failure, None, "{worlds:?} seed {seed}: {tail:#?}");
     }
 }
 
@@ -56,7 +59,7 @@ fn old_failures_stay_mended() {
         ),
     ];
     for (seed, what) in seeds {
-        let failure = swarm::run(seed, Verbosity::Silent, None).failure;
+        let failure = swarm::run(Worlds::Udp, seed, Verbosity::Silent, None).failure;
         assert_eq!(failure, None, "seed {seed}: {what}");
     }
 }

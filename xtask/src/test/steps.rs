@@ -142,7 +142,11 @@ fn fuzz(workspace: &Workspace, report: &mut Report) -> anyhow::Result<()> {
 fn simulate(workspace: &Workspace, _: &mut Report) -> anyhow::Result<()> {
     let first = first_seed(workspace);
     let seeds = format!("{first}..{}", first + SEEDS);
-    process::run(&mut sim(workspace, &["--seeds".into(), seeds]))?;
+    for worlds in [&["--seeds"][..], &["--knet", "--seeds"]] {
+        let mut arguments: Vec<String> = worlds.iter().map(|&word| word.into()).collect();
+        arguments.push(seeds.clone());
+        process::run(&mut sim(workspace, &arguments))?;
+    }
     // A checker that finds nothing is believed only if it finds what was planted.
     process::run(&mut sim(workspace, &["--self-test".into()]))
 }
@@ -194,5 +198,5 @@ fn deny(workspace: &Workspace, report: &mut Report) -> anyhow::Result<()> {
     process::run(cargo(&workspace.root).args(["deny", "check", "bans", "licenses", "sources"]))
 }
 
-/// How many simulated clusters one test run explores.
+/// How many simulated clusters of each kind one test run explores.
 const SEEDS: u64 = 200;

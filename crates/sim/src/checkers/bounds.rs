@@ -18,6 +18,9 @@ impl Bounds {
         let receivers = match options.transport {
             Transport::Udpu => options.nodes.saturating_sub(1).max(1),
             Transport::Udp => 1,
+            Transport::Knet(world) => {
+                options.nodes.saturating_sub(1).max(1) * world.packets_per_frame(options.netmtu)
+            }
         };
         let frames = (options.max_messages + CONTROL_FRAMES) * receivers;
         Self {

@@ -1,15 +1,17 @@
 //! One turn of a machine's event loop: a timer, a datagram or something a client does, and what follows.
 
+use ferrosync_executive::config::{Config, KeySource, TransportConfig};
 use ferrosync_executive::output::{Control, Credentials, LibInput, NodeInput};
-use ferrosync_executive::transport::Secrets;
+use ferrosync_executive::transport::{Key, Secrets};
 use ferrosync_executive::{Admit, Boot, Node, pump};
 use ferrosync_totem::srp::RxOrder;
 use ferrosync_wire::totem::Kind;
-use ferrosync_wire::{ConnId, Duration, LinkId, RingId, RingSeq, ServiceId};
+use ferrosync_wire::{ConnId, Duration, RingId, RingSeq, ServiceId};
 
 use super::{Cluster, Event, kind};
 use crate::host::{Act, SimHost, Socket, StoreBehaviour};
 use crate::observation::{Observation, Timing};
+use crate::options::Transport;
 use crate::sabotage::Sabotage;
 
 impl Cluster {
@@ -28,6 +30,9 @@ impl Cluster {
         if incarnation > 1 && stored == RingSeq(0) {
             self.network.begin_era();
         }
+        if matches!(self.options.transport, Transport::Knet(_)) {
+            self.network.begin_era_of(i);
+        }
         self.watch
             .report
             .line(now, || format!("{me} boots, stored ring seq {}", stored.0));
@@ -36,7 +41,7 @@ impl Cluster {
             config: around.config.clone(),
             stored: around.stored,
             seed,
-            secrets: Secrets::NONE,
+            secrets: secrets(&around.config, seed),
         };
         machine.node = Some(Node::boot(boot, now));
         machine.busy_until = now;
@@ -122,7 +127,7 @@ impl Cluster {
             RxOrder::Arrival
         };
         let input = |bytes| NodeInput::Datagram {
-            link: LinkId(0),
+            link: datagram.link,
             from: datagram.from,
             bytes,
             order,
@@ -149,6 +154,7 @@ impl Cluster {
         };
         match act {
             Act::LinksReady => node.handle(now, NodeInput::LinksReady),
+            Act::Trouble(trouble) => node.handle(now, NodeInput::Trouble(trouble)),
             Act::Shutdown => node.handle(now, NodeInput::Control(Control::Shutdown)),
             Act::Connect(conn) => {
                 let Some(process) = machine.surroundings.processes.get(&conn) else {
@@ -301,6 +307,19 @@ impl Cluster {
         let pause = self.options.token / 4 + Duration::from_millis(self.rng.below(500));
         self.schedule(self.now + pause, Event::Boot(i));
     }
+}
+
+/// The key of the configuration, and initialisation vectors that no other start of any node has.
+fn secrets(config: &Config, seed: u64) -> Secrets {
+    let mut secrets = Secrets::NONE;
+    if let TransportConfig::Knet(knet) = &config.transport
+        && let Some(crypto) = &knet.crypto
+        && let KeySource::Inline(bytes) = &crypto.key
+    {
+        secrets.key = Key::new(bytes).ok();
+        secrets.ivs[..8].copy_from_slice(&seed.to_le_bytes());
+    }
+    secrets
 }
 
 /// What a turn of an event loop costs at least: without it a world could stand still in time.
