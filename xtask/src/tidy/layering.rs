@@ -132,8 +132,21 @@ impl Layer {
 const PREFIX: &str = "ferrosync-";
 
 /// What a pure crate may use from outside.
-const PURE_EXTERNAL: [&str; 11] = [
-    "aes", "bytes", "cbc", "chacha20", "flate2", "hmac", "lz4_flex", "md-5", "sha1", "sha2",
+const PURE_EXTERNAL: [&str; 15] = [
+    "aes",
+    "bytes",
+    "bzip2",
+    "cbc",
+    "chacha20",
+    "flate2",
+    "hmac",
+    "lz4_flex",
+    "lzma-rust2",
+    "lzokay",
+    "md-5",
+    "ruzstd",
+    "sha1",
+    "sha2",
     "zeroize",
 ];
 
