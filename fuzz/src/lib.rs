@@ -10,6 +10,7 @@
 mod conf;
 mod feed;
 mod handshake;
+mod knet;
 mod node;
 mod pg;
 mod puppet;
@@ -20,6 +21,7 @@ mod wire;
 
 pub use conf::conf;
 pub use handshake::ipc_handshake;
+pub use knet::{knet_datagrams, knet_packets, wire_knet};
 pub use node::node_inputs;
 pub use pg::wire_pg;
 pub use ring::ipc_ring;
@@ -36,7 +38,7 @@ pub struct Target {
 }
 
 /// All targets.
-pub const TARGETS: [Target; 10] = [
+pub const TARGETS: [Target; 13] = [
     Target {
         name: "wire_totem",
         run: wire_totem,
@@ -56,6 +58,18 @@ pub const TARGETS: [Target; 10] = [
     Target {
         name: "wire_ipc_response",
         run: wire_ipc_response,
+    },
+    Target {
+        name: "wire_knet",
+        run: wire_knet,
+    },
+    Target {
+        name: "knet_datagrams",
+        run: knet_datagrams,
+    },
+    Target {
+        name: "knet_packets",
+        run: knet_packets,
     },
     Target {
         name: "ipc_ring",

@@ -50,6 +50,23 @@ fn frames() -> Vec<Seed> {
         }
         seeds.push(Seed::new("wire_totem", name, bytes));
     }
+    for (name, bytes) in vectors(include_str!("../../crates/wire/testdata/knet.txt")) {
+        let [low, high, ..] = bytes.len().to_le_bytes();
+        let story =
+            |suite: u8, head: &[u8]| [&[suite], head, &[low, high], &bytes[..], &[0]].concat();
+        seeds.push(Seed::new("knet_datagrams", name, story(0, &[])));
+        seeds.push(Seed::new("knet_packets", name, story(1, &[0])));
+        seeds.push(Seed::new("wire_knet", name, bytes));
+    }
+    // Time passes, the peers answer, a long message leaves.
+    let tick = [4, 200, 0];
+    let answers = [7; 8];
+    let mut story = vec![0];
+    for _ in 0..12 {
+        story.extend([&tick[..], &answers].concat());
+    }
+    story.extend([5, 0xff, 0x7f, 0]);
+    seeds.push(Seed::new("knet_packets", "links_come_up", story));
     let fragments = [
         // A message in three pieces of 60,000 bytes, its second sender's packet between them.
         vec![0x00, 1, 0, 1, 2, 0x60, 0xea],
