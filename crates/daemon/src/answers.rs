@@ -1,4 +1,4 @@
-//! What only the machine can do for a service: mapping clients' buffers, opening log files anew.
+//! What only the machine can do for a service: mapping clients' buffers, opening log files anew, reading files.
 
 use std::ffi::OsStr;
 use std::io;
@@ -11,6 +11,7 @@ use ferrosync_ipc::ZeroCopyError;
 use ferrosync_wire::ipc::CsError;
 
 use crate::host::OsHost;
+use crate::start::read_config;
 
 /// Carries out one wish; what came of it, if somebody waits. A message read from a buffer lies in `buffer`.
 pub(crate) fn carry_out<'b>(
@@ -60,6 +61,19 @@ pub(crate) fn carry_out<'b>(
                 }
             });
             Some(HostAnswer::LogsReopened { conn, result })
+        }
+        HostRequest::ReadConfig { fixed } => Some(HostAnswer::ConfigRead {
+            result: read_config(&host.config_path, &fixed).map(Box::new),
+        }),
+        HostRequest::SetLogging(config) => {
+            if let Err(failed) = host.log.configure(*config) {
+                let text = format!(
+                    "Can't open logfile '{}' for reason: {}",
+                    failed.file, failed.error
+                );
+                host.say(Priority::Error, text);
+            }
+            None
         }
     }
 }

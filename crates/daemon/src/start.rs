@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use ferrosync_executive::config::{self, Config, IpcType, SourceFile};
+use ferrosync_executive::config::{self, Config, Fixed, IpcType, SourceFile};
 use ferrosync_executive::log::Priority;
 use ferrosync_executive::output::ExitReason;
 use ferrosync_executive::{Boot, Node};
@@ -24,7 +24,7 @@ pub(crate) fn start(args: &Args) -> Exit {
     if args.version {
         return version();
     }
-    let config = match read_config(&args.config) {
+    let config = match read_config(&args.config, &Fixed::NONE) {
         Ok(config) => config,
         Err(text) => {
             complain(&text);
@@ -59,6 +59,7 @@ pub(crate) fn start(args: &Args) -> Exit {
 /// Everything that is opened before the loop starts.
 struct Daemon {
     config: Config,
+    config_path: PathBuf,
     sockets: Sockets,
     ipc: Server,
     ring_id: RingIdFile,
@@ -70,6 +71,9 @@ type Failed = (Exit, String);
 
 impl Daemon {
     fn prepare(args: &Args, config: Config, log: &mut Log) -> Result<Self, Failed> {
+        // Before the working directory becomes another one.
+        let config_path = std::path::absolute(&args.config)
+            .map_err(|e| (Exit::Config, format!("Cannot find {}: {e}", args.config.display())))?;
         let state_dir = PathBuf::from(&config.system.state_dir);
         std::env::set_current_dir(&state_dir).map_err(|e| {
             let text = format!(
@@ -99,6 +103,7 @@ impl Daemon {
         Ok(Self {
             ring_id: RingIdFile::new(&state_dir, config.me),
             config,
+            config_path,
             sockets,
             ipc,
             signals,
@@ -109,6 +114,7 @@ impl Daemon {
     fn run(self, log: Log) -> Exit {
         let Self {
             config,
+            config_path,
             sockets,
             ipc,
             ring_id,
@@ -127,7 +133,7 @@ impl Daemon {
             seed,
         };
         let node = Node::boot(boot, clock.now());
-        let mut host = OsHost::new(sockets, ipc, log, ring_id);
+        let mut host = OsHost::new(sockets, ipc, log, ring_id, config_path);
         for (service, name) in node.listening() {
             if let Err(e) = host.ipc.listen(service, name) {
                 host.say(Priority::Error, format!("Can't listen on {name}: {e}"));
@@ -192,8 +198,8 @@ fn lock_failed(error: PidFileError) -> Failed {
     }
 }
 
-/// Reads corosync.conf and the files of `uidgid.d` beside it.
-fn read_config(path: &Path) -> Result<Config, String> {
+/// Reads corosync.conf and the files of `uidgid.d` beside it, for a start or for a node that cannot change `fixed`.
+pub(crate) fn read_config(path: &Path, fixed: &Fixed) -> Result<Config, String> {
     let name = path.display().to_string();
     let main = std::fs::read(path)
         .map_err(|e| format!("Can't read file {name}: {e}. Write one or name another with -c."))?;
@@ -220,7 +226,7 @@ fn read_config(path: &Path) -> Result<Config, String> {
         name: &name,
         bytes: &main,
     };
-    config::load(main, &extra, &mut Machine::new()).map_err(|e| e.to_string())
+    config::reload(main, &extra, &mut Machine::new(), fixed).map_err(|e| e.to_string())
 }
 
 fn version() -> Exit {

@@ -7,6 +7,7 @@ pub use ferrosync_totem::srp::RxOrder;
 use ferrosync_wire::ipc::CsError;
 use ferrosync_wire::{ConnId, LinkId, RingSeq, ServiceId};
 
+use crate::config::{Config, Fixed, LoggingConfig};
 use crate::log::Record;
 
 /// One thing that happened outside the node.
@@ -97,6 +98,11 @@ pub enum HostAnswer<'a> {
         conn: ConnId,
         /// Whether all could be opened; those that could not are written to as before.
         result: Result<(), CsError>,
+    },
+    /// Of [`HostRequest::ReadConfig`].
+    ConfigRead {
+        /// The configuration, or what is wrong with the files, a line for each fault.
+        result: Result<Box<Config>, String>,
     },
 }
 
@@ -192,6 +198,13 @@ pub enum HostRequest {
         /// Who waits for the answer.
         conn: ConnId,
     },
+    /// Read the configuration's files again, all of them.
+    ReadConfig {
+        /// What stays as it is, whatever the files say; for [`crate::config::reload`].
+        fixed: Fixed,
+    },
+    /// Write log lines as this says from now on. Nobody waits for an answer.
+    SetLogging(Box<LoggingConfig>),
 }
 
 /// How far a client is held back (libqb `qb_ipcs_rate_limit`, v2.0.6).

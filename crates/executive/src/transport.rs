@@ -6,9 +6,10 @@
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use ferrosync_totem::srp::Destination;
-use ferrosync_wire::{LinkId, NodeId};
+use ferrosync_wire::{Instant, LinkId, NodeId};
 
-use crate::config::{BlockUnlisted, Config, McastGroup, TransportConfig};
+use crate::config::{BlockUnlisted, Config, CryptoConfig, McastGroup, TransportConfig};
+use crate::reload::CryptoPhase;
 
 /// How this node reaches the others.
 #[derive(Clone, Debug)]
@@ -62,6 +63,24 @@ impl Transport {
                 }
             }
             TransportConfig::Knet(_) => unreachable!("a host refuses knet before it boots a node"),
+        }
+    }
+
+    /// Takes over another configuration of the same transport, of which [`crate::reload::links::refusals`] had nothing
+    /// to refuse. What could not be changed comes back, a line of log each. A new key is only loaded: packets that are
+    /// sealed with it are opened, none is sealed with it before [`Self::crypto_phase`].
+    pub fn reload(&mut self, _now: Instant, new: &Config) -> Vec<String> {
+        match self {
+            // Ports and groups are among what stays (`Config::fixed`).
+            Self::Udpu(_) | Self::Udp { .. } => *self = Self::new(new),
+        }
+        Vec::new()
+    }
+
+    /// Takes one step from the old key to the one of the last reload, `new`; `None` is no key at all.
+    pub const fn crypto_phase(&mut self, _phase: CryptoPhase, _new: Option<&CryptoConfig>) {
+        match self {
+            Self::Udpu(_) | Self::Udp { .. } => {}
         }
     }
 

@@ -2,7 +2,7 @@
 
 mod to_syslog;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 
@@ -49,6 +49,20 @@ impl Log {
             let _lost = std::io::stderr().lock().write_all(line.as_bytes());
         }
         log
+    }
+
+    /// Writes as another configuration says from now on. Files that it does not name are closed, others stay open.
+    ///
+    /// # Errors
+    /// A file that cannot be opened, the first of them; its lines go to the other targets.
+    pub fn configure(&mut self, config: LoggingConfig) -> Result<(), NotOpened> {
+        if config.syslog_facility != self.config.syslog_facility {
+            self.syslog = Syslog::new(&config.syslog_facility);
+        }
+        self.config = config;
+        let named: BTreeSet<String> = self.logfiles().collect();
+        self.files.retain(|name, _| named.contains(name));
+        self.open_files()
     }
 
     /// Opens the log files anew, after they were rotated away.
@@ -115,11 +129,16 @@ impl Log {
         }
     }
 
+    /// The files that the configuration names.
+    fn logfiles(&self) -> impl Iterator<Item = String> + '_ {
+        let loggers = std::iter::once(&self.config.default).chain(self.config.subsystems.values());
+        loggers.filter_map(logfile)
+    }
+
     /// Opens what is not open; goes on behind a failure.
     fn open_files(&mut self) -> Result<(), NotOpened> {
         let mut result = Ok(());
-        let loggers = std::iter::once(&self.config.default).chain(self.config.subsystems.values());
-        let names: Vec<String> = loggers.filter_map(logfile).collect();
+        let names: Vec<String> = self.logfiles().collect();
         for name in names {
             if self.files.contains_key(&name) {
                 continue;
