@@ -72,8 +72,12 @@ type Failed = (Exit, String);
 impl Daemon {
     fn prepare(args: &Args, config: Config, log: &mut Log) -> Result<Self, Failed> {
         // Before the working directory becomes another one.
-        let config_path = std::path::absolute(&args.config)
-            .map_err(|e| (Exit::Config, format!("Cannot find {}: {e}", args.config.display())))?;
+        let config_path = std::path::absolute(&args.config).map_err(|e| {
+            (
+                Exit::Config,
+                format!("Cannot find {}: {e}", args.config.display()),
+            )
+        })?;
         let state_dir = PathBuf::from(&config.system.state_dir);
         std::env::set_current_dir(&state_dir).map_err(|e| {
             let text = format!(

@@ -26,8 +26,9 @@ impl Difference {
         let gone = sections
             .map(|(key, _)| key)
             .filter(|key| !names.contains(key));
-        let differs =
-            |(key, value): &&(Key, Value)| live.get_ref(key.as_str()).is_none_or(|old| old != value);
+        let differs = |(key, value): &&(Key, Value)| {
+            live.get_ref(key.as_str()).is_none_or(|old| old != value)
+        };
         Self {
             gone: gone.cloned().collect(),
             set: new.iter().filter(differs).cloned().collect(),
@@ -91,7 +92,13 @@ mod tests {
     const CASES: &[[&str; 5]] = &[
         ["totem.a=1", "totem.a=1", "", "", "totem.a=1"],
         ["totem.a=1", "totem.a=2", "", "totem.a=2", "totem.a=2"],
-        ["totem.a=1", "totem.b=1", "totem.a", "totem.b=1", "totem.b=1"],
+        [
+            "totem.a=1",
+            "totem.b=1",
+            "totem.a",
+            "totem.b=1",
+            "totem.b=1",
+        ],
         ["", "nodelist.a=1", "", "nodelist.a=1", "nodelist.a=1"],
         [
             "logging.a=1 nodelist.a=1 nozzle.a=1 quorum.a=1 totem.a=1 uidgid.config.a=1",

@@ -75,6 +75,7 @@ impl<'a> Network<'a> {
 pub fn refusals(old: &Network<'_>, new: &Network<'_>) -> Vec<String> {
     let mut refused = Vec::new();
     if old.me != new.me {
+        // C goes on with two ids (D-68).
         refused.push(format!(
             "new config has different nodeid for this node (nodeid changed from {} to {}). {UNCHANGED}",
             old.me, new.me

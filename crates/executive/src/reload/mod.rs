@@ -70,7 +70,7 @@ impl Running {
 }
 
 impl Node {
-    /// Has the host read the files. Reloads that are asked for meanwhile are this one.
+    /// Has the host read the files. Reloads that are asked for meanwhile are this one (D-69).
     pub(crate) fn read_config(&mut self) {
         let running = &mut self.core.running;
         if running.reading == Reading::No {
@@ -106,10 +106,7 @@ impl Node {
     }
 
     fn take_over(&mut self, mut new: Config) -> Result<CryptoChange, CsError> {
-        let refused = links::refusals(
-            &Network::of(&self.core.running.config),
-            &Network::of(&new),
-        );
+        let refused = links::refusals(&Network::of(&self.core.running.config), &Network::of(&new));
         if !refused.is_empty() {
             for text in refused {
                 self.log(Subsystem::Totem, Priority::Error, text);
@@ -121,9 +118,8 @@ impl Node {
             self.log(Subsystem::Main, Priority::Warning, warning.to_string());
         }
         for key in std::mem::take(&mut new.kept) {
-            let text = format!(
-                "Modified entry '{key}' in corosync.conf cannot be changed at run-time"
-            );
+            let text =
+                format!("Modified entry '{key}' in corosync.conf cannot be changed at run-time");
             self.log(Subsystem::Cfg, Priority::Notice, text);
         }
         let keys = std::mem::take(&mut new.keys);
@@ -151,7 +147,11 @@ impl Node {
         let records: Vec<Record> = member_changes(&self.core.transport, &old, new)
             .into_iter()
             .map(|text| record(Priority::Notice, text))
-            .chain(refused.into_iter().map(|text| record(Priority::Error, text)))
+            .chain(
+                refused
+                    .into_iter()
+                    .map(|text| record(Priority::Error, text)),
+            )
             .collect();
         if old.logging != new.logging {
             let request = HostRequest::SetLogging(Box::new(new.logging.clone()));

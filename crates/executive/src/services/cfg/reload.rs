@@ -94,7 +94,10 @@ impl Reload {
             CryptoPhase::Activate => Message::CRYPTO_ACTIVATE,
             CryptoPhase::Cleanup => Message::CRYPTO_CLEANUP,
         };
-        if cx.mcast(&Message::CryptoReconfig { phase: number }).is_err() {
+        if cx
+            .mcast(&Message::CryptoReconfig { phase: number })
+            .is_err()
+        {
             self.untold = Some(phase);
             cx.set_timer(super::TIMER_CRYPTO, cx.now() + TELL_AGAIN);
         }
