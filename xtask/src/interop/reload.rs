@@ -62,7 +62,10 @@ pub(super) fn run(setup: &Setup) -> anyhow::Result<Outcome> {
     // Neither changes an address under way, nor reads what is no configuration.
     for (name, wrong) in [
         ("address", with.replace("10.77.0.3", "10.77.0.9")),
-        ("token", with.replace("token: 1000", "token: 5")),
+        (
+            "join",
+            with.replace("token: 1000", "token: 1000\n    join: 5"),
+        ),
         ("brace", with.replacen('}', "", 1)),
     ] {
         case.write(&[1, 2, 3], &wrong)?;

@@ -74,8 +74,11 @@ fn word(change: &LinkChange) -> String {
     }
 }
 
+/// Nodes, and what differs from the defaults of their links.
+type Side = (&'static str, &'static str);
+
 /// Runs a row as node 1, which is the first of both lists.
-fn outcome(old: (&str, &str), new: (&str, &str)) -> Result<String, Vec<String>> {
+fn outcome(old: Side, new: Side) -> Result<String, Vec<String>> {
     let (old_nodes, new_nodes) = (nodes(old.0), nodes(new.0));
     let (old_links, new_links) = (links(&old_nodes, old.1), links(&new_nodes, new.1));
     let network = |nodes: &'static [NodeEntry], links: &'static [KnetLink]| Network {
@@ -96,7 +99,7 @@ const TWO_LINKS: &str = "1=10.0.0.1,10.1.0.1 2=10.0.0.2,10.1.0.2";
 
 #[test]
 fn links_come_go_and_change() {
-    let rows: &[((&str, &str), (&str, &str), &str)] = &[
+    let rows: &[(Side, Side, &str)] = &[
         ((TWO, ""), (TWO, ""), ""),
         // Nodes.
         ((TWO, ""), (THREE, ""), "+3 +3/0@10.0.0.3"),
@@ -163,7 +166,7 @@ fn what_works_is_not_changed_under_way() {
              Internal value was NOT changed."
         )
     };
-    let rows: &[((&str, &str), (&str, &str), &[String])] = &[
+    let rows: &[(Side, Side, &[String])] = &[
         (
             (TWO, ""),
             ("1=10.0.0.1 2=10.0.0.9", ""),
