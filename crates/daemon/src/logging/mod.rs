@@ -184,3 +184,87 @@ const fn word(priority: Priority) -> &'static str {
         Priority::Trace => "trace",
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use ferrosync_executive::log::Subsystem;
+
+    use super::*;
+
+    fn to_file(path: &Path, debug: Debug) -> LoggingConfig {
+        LoggingConfig {
+            timestamp: Timestamp::Off,
+            fileline: false,
+            function_name: false,
+            blackbox: false,
+            syslog_facility: "daemon".to_owned(),
+            default: Logger {
+                to_stderr: false,
+                to_syslog: false,
+                to_logfile: true,
+                logfile: Some(path.display().to_string()),
+                logfile_priority: 6,
+                syslog_priority: 6,
+                debug,
+            },
+            subsystems: BTreeMap::new(),
+        }
+    }
+
+    fn say(log: &mut Log, priority: Priority, text: &str) {
+        log.write(&Record {
+            subsystem: Subsystem::Main,
+            priority,
+            text: text.to_owned(),
+        });
+    }
+
+    /// The last words of the lines in a file.
+    fn texts(path: &Path) -> Vec<String> {
+        let text = fs::read_to_string(path).expect("the file is there");
+        let last = |line: &str| line.rsplit(' ').next().unwrap_or("").to_owned();
+        text.lines().map(last).collect()
+    }
+
+    #[test]
+    fn another_configuration_holds_for_the_next_line() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (first, second) = (dir.path().join("first"), dir.path().join("second"));
+        let mut log = Log::open(to_file(&first, Debug::Off));
+        say(&mut log, Priority::Debug, "hidden");
+        say(&mut log, Priority::Notice, "one");
+        log.configure(to_file(&first, Debug::On))
+            .expect("it is open");
+        say(&mut log, Priority::Debug, "two");
+        log.configure(to_file(&second, Debug::Off))
+            .expect("it can be");
+        say(&mut log, Priority::Debug, "hidden");
+        say(&mut log, Priority::Notice, "three");
+        assert_eq!(texts(&first), ["one", "two"]);
+        assert_eq!(texts(&second), ["three"]);
+        // A file that is named again may have been rotated away meanwhile.
+        fs::rename(&first, dir.path().join("old")).expect("same directory");
+        log.configure(to_file(&first, Debug::Off))
+            .expect("it can be");
+        say(&mut log, Priority::Notice, "four");
+        assert_eq!(texts(&first), ["four"]);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_opened_is_named() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let good = dir.path().join("good");
+        let bad = dir.path().join("no/such");
+        let mut log = Log::open(to_file(&good, Debug::Off));
+        let failed = log.configure(to_file(&bad, Debug::Off));
+        let failed = failed.expect_err("there is no such directory");
+        assert_eq!(failed.file, bad.display().to_string());
+        log.configure(to_file(&good, Debug::Off))
+            .expect("it can be");
+        say(&mut log, Priority::Notice, "heard");
+        assert_eq!(texts(&good), ["heard"]);
+    }
+}
