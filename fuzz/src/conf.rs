@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use ferrosync_executive::config::{
     self, Config, ConfigErrors, Environment, Family, SourceFile, TransportConfig,
 };
-use ferrosync_executive::transport::{Key, Secrets};
+use ferrosync_executive::transport::{Secrets, SharedKey};
 use ferrosync_executive::{Boot, Node};
 use ferrosync_wire::{Instant, NodeId, RingSeq};
 
@@ -60,7 +60,7 @@ fn start(config: Config) {
     if let TransportConfig::Knet(knet) = &config.transport
         && knet.crypto.is_some()
     {
-        secrets.key = Key::new(&[7; 128]).ok();
+        secrets.key = SharedKey::new(&[7; 128]).ok();
     }
     let boot = Boot {
         config,

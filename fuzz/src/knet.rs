@@ -102,8 +102,15 @@ impl Node {
             mtu: None,
             sources: Sources::Listed,
         };
-        let crypto = crypto(suite);
-        let mut knet = Knet::new(config, crypto, Ivs::new([1; 32]), None, now);
+        let mut knet = Knet::new(config, Ivs::new([1; 32]), None, now);
+        if let Some(suite) = suite
+            && let Ok(key) = Key::new(&[9; 128])
+        {
+            let taken = knet.set_key(Slot::One, Some(Instance::new(suite, &key)));
+            assert_eq!(taken, Ok(()));
+            assert_eq!(knet.use_key(now, Some(Slot::One)), Ok(()));
+            knet.set_clear_traffic(ClearTraffic::Refused);
+        }
         for (host, link) in PEERS {
             knet.set_host(HostId(host), Policy::Active);
             let config = LinkConfig {

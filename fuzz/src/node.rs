@@ -126,6 +126,13 @@ impl World {
                 conn,
                 result: result(),
             },
+            Some(HostRequest::ReadConfig { .. }) => HostAnswer::ConfigRead {
+                result: match result() {
+                    Ok(()) => Ok(Box::new(machine::reread(feed.u8()))),
+                    Err(_) => Err("corosync.conf:1: a file that says nothing".to_owned()),
+                },
+            },
+            Some(HostRequest::SetLogging(_) | HostRequest::SetLinks(_)) => return,
         };
         self.machine.answer(answer);
     }

@@ -1,16 +1,19 @@
-//! What only the machine can do for a service: mapping clients' buffers, opening log files anew.
+//! What only the machine can do for a service: mapping clients' buffers, opening log files anew, reading files.
 
 use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 
+use ferrosync_executive::config::Fixed;
 use ferrosync_executive::log::Priority;
-use ferrosync_executive::output::{HostAnswer, HostRequest};
+use ferrosync_executive::output::{HostAnswer, HostRequest, Reread};
 use ferrosync_ipc::ZeroCopyError;
 use ferrosync_wire::ipc::CsError;
 
 use crate::host::OsHost;
+use crate::secrets;
+use crate::start::read_config;
 
 /// Carries out one wish; what came of it, if somebody waits. A message read from a buffer lies in `buffer`.
 pub(crate) fn carry_out<'b>(
@@ -61,7 +64,32 @@ pub(crate) fn carry_out<'b>(
             });
             Some(HostAnswer::LogsReopened { conn, result })
         }
+        HostRequest::ReadConfig { fixed } => Some(HostAnswer::ConfigRead {
+            result: reread(&host.config_path, &fixed),
+        }),
+        HostRequest::SetLinks(links) => {
+            for text in host.sockets.set_links(&links) {
+                host.say(Priority::Error, text);
+            }
+            None
+        }
+        HostRequest::SetLogging(config) => {
+            if let Err(failed) = host.log.configure(*config) {
+                let text = format!(
+                    "Can't open logfile '{}' for reason: {}",
+                    failed.file, failed.error
+                );
+                host.say(Priority::Error, text);
+            }
+            None
+        }
     }
+}
+
+fn reread(path: &Path, fixed: &Fixed) -> Result<Box<Reread>, String> {
+    let config = read_config(path, fixed)?;
+    let key = secrets::gather(&config)?.key;
+    Ok(Box::new(Reread { config, key }))
 }
 
 /// What a client is told.

@@ -302,7 +302,12 @@ impl EventLoop {
                 let input = NodeInput::Lib(LibInput::Closed { conn });
                 self.node.handle(now, input);
             } else if let Some(request) = self.host.asked.pop_front() {
-                match answers::carry_out(&mut self.host, request, &mut self.buffer) {
+                let answer = answers::carry_out(&mut self.host, request, &mut self.buffer);
+                for fd in self.host.sockets.take_opened() {
+                    let event = EpollEvent::new(EpollFlags::EPOLLIN, u64::from(Ready::NETWORK.0));
+                    self.epoll.add(fd, event).map_err(Broken::Poll)?;
+                }
+                match answer {
                     Some(answer) => self.node.handle(now, NodeInput::Answer(answer)),
                     None => continue,
                 }

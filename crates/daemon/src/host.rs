@@ -2,6 +2,7 @@
 
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 
 use bytes::Bytes;
 use ferrosync_executive::log::{Priority, Record, Subsystem};
@@ -23,6 +24,8 @@ pub struct OsHost {
     pub(crate) ipc: Server,
     pub(crate) log: Log,
     ring_id: RingIdFile,
+    /// Where corosync.conf is, whatever the working directory.
+    pub(crate) config_path: PathBuf,
     /// Wishes whose answers are inputs of their own.
     pub(crate) asked: VecDeque<HostRequest>,
     pub(crate) exit: Option<ExitReason>,
@@ -32,12 +35,19 @@ pub struct OsHost {
 
 impl OsHost {
     /// Everything is open already.
-    pub fn new(sockets: Sockets, ipc: Server, log: Log, ring_id: RingIdFile) -> Self {
+    pub fn new(
+        sockets: Sockets,
+        ipc: Server,
+        log: Log,
+        ring_id: RingIdFile,
+        config_path: PathBuf,
+    ) -> Self {
         Self {
             sockets,
             ipc,
             log,
             ring_id,
+            config_path,
             asked: VecDeque::new(),
             exit: None,
             gone: Vec::new(),

@@ -4,7 +4,7 @@ use std::fs::File;
 use std::io::{self, Read as _};
 
 use ferrosync_executive::config::{Config, CryptoConfig, KeySource, TransportConfig};
-use ferrosync_executive::transport::{Key, Secrets};
+use ferrosync_executive::transport::{Secrets, SharedKey};
 use zeroize::Zeroizing;
 
 /// What the transport of a configuration needs.
@@ -26,7 +26,7 @@ pub(crate) fn gather(config: &Config) -> Result<Secrets, String> {
 }
 
 /// The key that all nodes share (corosync `totemconfig.c:totem_config_keyread`, v3.1.7).
-pub(crate) fn key(config: &CryptoConfig) -> Result<Key, String> {
+pub(crate) fn key(config: &CryptoConfig) -> Result<SharedKey, String> {
     let (bytes, name) = match &config.key {
         KeySource::Inline(bytes) => (Zeroizing::new(bytes.clone()), "totem.key".to_owned()),
         KeySource::File(path) => {
@@ -34,7 +34,7 @@ pub(crate) fn key(config: &CryptoConfig) -> Result<Key, String> {
             (bytes, path.clone())
         }
     };
-    Key::new(&bytes).map_err(|e| format!("Key {name}: {e}; make one with corosync-keygen"))
+    SharedKey::new(&bytes).map_err(|e| format!("Key {name}: {e}; make one with corosync-keygen"))
 }
 
 /// As many bytes as count, in memory that is wiped.

@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use ferrosync_executive::config::{self, Config, IpcType, SourceFile};
+use ferrosync_executive::config::{self, Config, Fixed, IpcType, SourceFile};
 use ferrosync_executive::log::Priority;
 use ferrosync_executive::output::ExitReason;
 use ferrosync_executive::transport::Secrets;
@@ -25,7 +25,7 @@ pub(crate) fn start(args: &Args) -> Exit {
     if args.version {
         return version();
     }
-    let config = match read_config(&args.config) {
+    let config = match read_config(&args.config, &Fixed::NONE) {
         Ok(config) => config,
         Err(text) => {
             complain(&text);
@@ -61,6 +61,7 @@ pub(crate) fn start(args: &Args) -> Exit {
 struct Daemon {
     config: Config,
     secrets: Secrets,
+    config_path: PathBuf,
     sockets: Sockets,
     ipc: Server,
     ring_id: RingIdFile,
@@ -72,6 +73,13 @@ type Failed = (Exit, String);
 
 impl Daemon {
     fn prepare(args: &Args, config: Config, log: &mut Log) -> Result<Self, Failed> {
+        // Before the working directory becomes another one.
+        let config_path = std::path::absolute(&args.config).map_err(|e| {
+            (
+                Exit::Config,
+                format!("Cannot find {}: {e}", args.config.display()),
+            )
+        })?;
         let state_dir = PathBuf::from(&config.system.state_dir);
         std::env::set_current_dir(&state_dir).map_err(|e| {
             let text = format!(
@@ -103,6 +111,7 @@ impl Daemon {
             ring_id: RingIdFile::new(&state_dir, config.me),
             config,
             secrets,
+            config_path,
             sockets,
             ipc,
             signals,
@@ -114,6 +123,7 @@ impl Daemon {
         let Self {
             config,
             secrets,
+            config_path,
             sockets,
             ipc,
             ring_id,
@@ -133,7 +143,7 @@ impl Daemon {
             secrets,
         };
         let node = Node::boot(boot, clock.now());
-        let mut host = OsHost::new(sockets, ipc, log, ring_id);
+        let mut host = OsHost::new(sockets, ipc, log, ring_id, config_path);
         for (service, name) in node.listening() {
             if let Err(e) = host.ipc.listen(service, name) {
                 host.say(Priority::Error, format!("Can't listen on {name}: {e}"));
@@ -198,8 +208,8 @@ fn lock_failed(error: PidFileError) -> Failed {
     }
 }
 
-/// Reads corosync.conf and the files of `uidgid.d` beside it.
-fn read_config(path: &Path) -> Result<Config, String> {
+/// Reads corosync.conf and the files of `uidgid.d` beside it, for a start or for a node that cannot change `fixed`.
+pub(crate) fn read_config(path: &Path, fixed: &Fixed) -> Result<Config, String> {
     let name = path.display().to_string();
     let main = std::fs::read(path)
         .map_err(|e| format!("Can't read file {name}: {e}. Write one or name another with -c."))?;
@@ -226,7 +236,7 @@ fn read_config(path: &Path) -> Result<Config, String> {
         name: &name,
         bytes: &main,
     };
-    config::load(main, &extra, &mut Machine::new()).map_err(|e| e.to_string())
+    config::reload(main, &extra, &mut Machine::new(), fixed).map_err(|e| e.to_string())
 }
 
 fn version() -> Exit {

@@ -2,23 +2,24 @@
 
 use ferrosync_wire::{Key, Value};
 
-use crate::config::{KeyMap, Volatile};
+use crate::config::{KeyMap, LoggingConfig, Volatile};
+use crate::core::Core;
 use crate::icmap::{Notification, TrackFlags, TrackerId};
 use crate::log::{Priority, Subsystem};
 use crate::node::Node;
+use crate::output::{HostRequest, NodeOutput};
 
 /// What the node tracks for itself.
 #[derive(Debug)]
 pub(crate) struct ControlKeys {
     totem: Option<TrackerId>,
     force_gather: Option<TrackerId>,
-    /// Nodes by which the token timeout grows.
-    scaling_nodes: usize,
+    logging: Option<TrackerId>,
 }
 
 impl Node {
     /// Publishes the triggers and starts to listen. Clients may change what is not forbidden from here on.
-    pub(crate) fn track_control_keys(&mut self, scaling_nodes: usize) {
+    pub(crate) fn track_control_keys(&mut self) {
         let icmap = &mut self.core.icmap;
         let trigger = Key::new(FORCE_GATHER).expect("made of valid characters");
         icmap
@@ -28,7 +29,7 @@ impl Node {
         self.control = ControlKeys {
             totem: icmap.track_add(Some(TOTEM), TrackFlags::ALL).ok(),
             force_gather: icmap.track_add(Some(FORCE_GATHER), TrackFlags::KEY).ok(),
-            scaling_nodes,
+            logging: icmap.track_add(Some(LOGGING), TrackFlags::ALL).ok(),
         };
     }
 
@@ -39,20 +40,30 @@ impl Node {
             self.reread_parameters();
         } else if tracker == self.control.force_gather {
             self.pull_trigger(notification);
+        } else if tracker == self.control.logging {
+            self.reread_logging();
+        }
+    }
+
+    /// Log lines go where the map says (corosync `logconfig.c:main_logging_notify`, v3.1.7). Of many keys that change at
+    /// once only the first one leads here to a difference.
+    fn reread_logging(&mut self) {
+        match LoggingConfig::from_map(&self.core.live_keys(LOGGING)) {
+            Ok(logging) if logging == self.core.running.config.logging => {}
+            Ok(logging) => {
+                self.core.running.config.logging = logging.clone();
+                let request = HostRequest::SetLogging(Box::new(logging));
+                self.core.push(NodeOutput::Ask(request));
+            }
+            Err(e) => self.log(Subsystem::Main, Priority::Error, e.to_string()),
         }
     }
 
     /// Parameters take effect when their timers are armed next; wrong ones are named and the old ones stay
     /// (corosync `totemconfig.c:totem_change_notify`, v3.1.7).
     fn reread_parameters(&mut self) {
-        let live: Vec<(Key, Value)> = self
-            .core
-            .icmap
-            .iter(TOTEM)
-            .map(|(key, value)| (key.clone(), value.clone()))
-            .collect();
-        let keys = KeyMap::from_values("configuration map", live);
-        let volatile = Volatile::read(&keys, self.control.scaling_nodes);
+        let keys = self.core.live_keys(TOTEM);
+        let volatile = Volatile::read(&keys, self.core.running.config.scaling_nodes);
         let mtu = self.core.pg.srp().config().payload_mtu;
         let checked = volatile.validate(&keys).map_err(|e| e.to_string());
         let parameters = checked.and_then(|()| volatile.srp(mtu).map_err(|e| e.to_string()));
@@ -90,18 +101,28 @@ impl Node {
     }
 }
 
+impl Core {
+    /// A section of the configuration as it is in the map now.
+    fn live_keys(&self, section: &str) -> KeyMap {
+        let live = self.icmap.iter(section);
+        let live = live.map(|(key, value)| (key.clone(), value.clone()));
+        KeyMap::from_values("configuration map", live)
+    }
+}
+
 impl ControlKeys {
     /// Nothing is tracked yet.
     pub(crate) const fn none() -> Self {
         Self {
             totem: None,
             force_gather: None,
-            scaling_nodes: 0,
+            logging: None,
         }
     }
 }
 
 const TOTEM: &str = "totem.";
+const LOGGING: &str = "logging.";
 const FORCE_GATHER: &str = "runtime.force_gather";
 /// What a trigger holds while nobody pulls it.
 const IDLE: &str = "no";

@@ -10,6 +10,7 @@ use crate::clients::Clients;
 use crate::counters::ExecCounters;
 use crate::icmap::Icmap;
 use crate::output::{ExitReason, NodeOutput};
+use crate::reload::Running;
 use crate::strangers::Strangers;
 use crate::sync::Sync;
 use crate::transport::Transport;
@@ -39,6 +40,7 @@ pub struct Core {
     pub(crate) level: QueueLevel,
     pub(crate) scratch: Vec<u8>,
     pub(crate) transport: Transport,
+    pub(crate) running: Running,
 }
 
 /// What a quorum provider decided.
@@ -67,6 +69,8 @@ pub(crate) enum Internal {
     QuorumChanged,
     Shutdown(ExitReason),
     ForceGather,
+    /// The configuration is to be read again.
+    Reload,
 }
 
 impl Core {

@@ -15,6 +15,7 @@ pub mod log;
 pub mod node;
 pub mod output;
 pub mod pump;
+pub mod reload;
 pub mod service;
 pub mod services;
 mod shutdown;

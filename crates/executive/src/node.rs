@@ -19,6 +19,7 @@ use crate::log::{self, Priority, Subsystem};
 use crate::output::{
     Control, Credentials, ExitReason, HostAnswer, LibInput, LibMessage, NodeInput, NodeOutput,
 };
+use crate::reload::Running;
 use crate::service::{Ctx, Needs, Service};
 use crate::services::Services;
 use crate::shutdown::Stopping;
@@ -84,9 +85,11 @@ impl Node {
     /// A node that is about to start; its first outputs are waiting.
     #[must_use]
     pub fn boot(boot: Boot, now: Instant) -> Self {
-        let me = boot.config.me;
-        let srp = Srp::new(me, boot.config.srp.clone(), boot.stored, boot.seed, now);
-        let services = Services::new(&boot.config);
+        let mut config = boot.config;
+        let me = config.me;
+        let srp = Srp::new(me, config.srp.clone(), boot.stored, boot.seed, now);
+        let services = Services::new(&config);
+        let keys = std::mem::take(&mut config.keys);
         let mut core = Core {
             me,
             now,
@@ -110,9 +113,10 @@ impl Node {
             strangers: Strangers::default(),
             level: QueueLevel::Low,
             scratch: Vec::new(),
-            transport: Transport::new(&boot.config, boot.secrets, now),
+            transport: Transport::new(&config, boot.secrets, now),
+            running: Running::new(config),
         };
-        for (key, value) in boot.config.keys {
+        for (key, value) in keys {
             core.set_own_key(key, value);
         }
         let mut node = Self {
@@ -124,7 +128,7 @@ impl Node {
             stopping: Stopping::No,
         };
         node.start_services();
-        node.track_control_keys(boot.config.scaling_nodes);
+        node.track_control_keys();
         node
     }
 
@@ -333,22 +337,29 @@ impl Node {
     }
 
     fn handle_answer(&mut self, answer: HostAnswer<'_>) {
-        let conn = match &answer {
-            HostAnswer::ZeroCopyMapped { conn, .. }
-            | HostAnswer::ZeroCopyFreed { conn, .. }
-            | HostAnswer::ZeroCopyRead { conn, .. }
-            | HostAnswer::LogsReopened { conn, .. } => *conn,
-        };
-        let Some(service) = self.core.clients.get(conn).map(|c| c.service) else {
-            return;
-        };
-        self.with_service(service, |s, cx| match answer {
-            HostAnswer::ZeroCopyMapped { result, .. } => s.zero_copy_mapped(cx, conn, result),
-            HostAnswer::ZeroCopyFreed { result, .. } => s.zero_copy_freed(cx, conn, result),
-            HostAnswer::ZeroCopyRead { request, .. } => s.zero_copy_read(cx, conn, request),
-            HostAnswer::LogsReopened { result, .. } => s.logs_reopened(cx, conn, result),
-        });
-        self.settle();
+        match answer {
+            HostAnswer::ZeroCopyMapped { conn, result } => {
+                self.answered(conn, |s, cx| s.zero_copy_mapped(cx, conn, result));
+            }
+            HostAnswer::ZeroCopyFreed { conn, result } => {
+                self.answered(conn, |s, cx| s.zero_copy_freed(cx, conn, result));
+            }
+            HostAnswer::ZeroCopyRead { conn, request } => {
+                self.answered(conn, |s, cx| s.zero_copy_read(cx, conn, request));
+            }
+            HostAnswer::LogsReopened { conn, result } => {
+                self.answered(conn, |s, cx| s.logs_reopened(cx, conn, result));
+            }
+            HostAnswer::ConfigRead { result } => self.config_read(result),
+        }
+    }
+
+    /// The host did what the service of a client wanted.
+    fn answered(&mut self, conn: ConnId, act: impl FnOnce(&mut dyn Service, &mut Ctx<'_>)) {
+        if let Some(service) = self.core.clients.get(conn).map(|c| c.service) {
+            self.with_service(service, act);
+            self.settle();
+        }
     }
 
     fn lib_closed(&mut self, conn: ConnId) {
@@ -400,6 +411,7 @@ impl Node {
                     }
                 }
                 Some(Internal::Shutdown(reason)) => self.shut_down(reason),
+                Some(Internal::Reload) => self.read_config(),
                 Some(Internal::ForceGather) => {
                     let now = self.core.now;
                     self.core.pg.srp_mut().force_gather(now);

@@ -7,7 +7,9 @@ pub use ferrosync_totem::srp::RxOrder;
 use ferrosync_wire::ipc::CsError;
 use ferrosync_wire::{ConnId, LinkId, RingSeq, ServiceId};
 
+use crate::config::{Config, Fixed, KnetLink, LoggingConfig};
 use crate::log::Record;
+use crate::transport::SharedKey;
 
 /// One thing that happened outside the node.
 #[derive(Debug)]
@@ -125,6 +127,20 @@ pub enum HostAnswer<'a> {
         /// Whether all could be opened; those that could not are written to as before.
         result: Result<(), CsError>,
     },
+    /// Of [`HostRequest::ReadConfig`].
+    ConfigRead {
+        /// The configuration, or what is wrong with the files, a line for each fault.
+        result: Result<Box<Reread>, String>,
+    },
+}
+
+/// What the host found when it read the files again.
+#[derive(Debug)]
+pub struct Reread {
+    /// The configuration.
+    pub config: Config,
+    /// The shared key, where the configuration asks for one.
+    pub key: Option<SharedKey>,
 }
 
 /// A client process, as the kernel vouches for it.
@@ -230,6 +246,16 @@ pub enum HostRequest {
         /// Who waits for the answer.
         conn: ConnId,
     },
+    /// Read the configuration's files again, all of them.
+    ReadConfig {
+        /// What stays as it is, whatever the files say; for [`crate::config::reload`].
+        fixed: Fixed,
+    },
+    /// Have a socket for each of these links of knet and for no other; those that stay keep theirs. Nobody waits for an
+    /// answer.
+    SetLinks(Vec<KnetLink>),
+    /// Write log lines as this says from now on. Nobody waits for an answer.
+    SetLogging(Box<LoggingConfig>),
 }
 
 /// How far a client is held back (libqb `qb_ipcs_rate_limit`, v2.0.6).

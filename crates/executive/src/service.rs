@@ -13,6 +13,7 @@ use crate::core::{Core, Internal, QuorumView};
 use crate::icmap::{Icmap, Notification};
 use crate::log::{Priority, Record, Subsystem};
 use crate::output::{Credentials, ExitReason, Head, HostRequest, LibKind, LibMessage, NodeOutput};
+use crate::reload::{CryptoChange, CryptoPhase};
 
 /// What is known of a service before it runs.
 #[derive(Debug)]
@@ -159,6 +160,9 @@ pub trait Service {
 
     /// The host opened the log files anew, or some could not be opened.
     fn logs_reopened(&mut self, _cx: &mut Ctx<'_>, _conn: ConnId, _result: Result<(), CsError>) {}
+
+    /// The configuration was read again and holds, or nothing has changed.
+    fn config_reloaded(&mut self, _cx: &mut Ctx<'_>, _result: Result<CryptoChange, CsError>) {}
 }
 
 /// What a service may do.
@@ -327,6 +331,22 @@ impl<'a> Ctx<'a> {
     /// Behaves as if the token was lost.
     pub fn force_gather(&mut self) {
         self.core.internal.push_back(Internal::ForceGather);
+    }
+
+    /// Has the whole node read its configuration again; [`Service::config_reloaded`] tells the end.
+    pub fn reload(&mut self) {
+        self.core.internal.push_back(Internal::Reload);
+    }
+
+    /// Takes the transport one step from the old key to the one that the last reload brought.
+    pub fn crypto_phase(&mut self, phase: CryptoPhase) {
+        let Core {
+            transport,
+            outputs,
+            now,
+            ..
+        } = &mut *self.core;
+        transport.crypto_phase(*now, phase, outputs);
     }
 
     /// Asks the host for something that only it can do.

@@ -9,7 +9,7 @@ use std::time::Duration;
 use bytes::Bytes;
 use ferrosync_wire::{ConnId, Encode, Instant, LinkId, NodeId, RingSeq, ServiceId};
 
-use crate::config::{self, Config, Environment, Family, SourceFile};
+use crate::config::{self, Config, Environment, Family, Fixed, SourceFile};
 use crate::log::{Priority, Record};
 use crate::node::{Admit, Boot, Node};
 use crate::output::{
@@ -440,6 +440,11 @@ impl Cluster {
         self.machine(node).outside.asked.pop_front()
     }
 
+    /// Whether a node waits for its host.
+    pub(crate) fn is_asking(&self, node: u32) -> bool {
+        !self.machines[&node].outside.asked.is_empty()
+    }
+
     /// Answers a node in its host's place.
     pub(crate) fn answer_host(&mut self, node: u32, answer: HostAnswer<'_>) {
         self.input(node, NodeInput::Answer(answer));
@@ -509,17 +514,27 @@ impl Host for Outside {
 
 /// A udpu configuration of all these nodes, as the node `me` reads it.
 pub(crate) fn config_of(me: u32, ids: &[u32], sections: &str) -> Config {
+    let text = config_text(ids, "", sections);
+    read_config(me, &text, &Fixed::NONE).expect("a good configuration")
+}
+
+/// A file that names these nodes, with more lines in section totem and more sections.
+pub(crate) fn config_text(ids: &[u32], totem: &str, sections: &str) -> String {
     let node = |id: &u32| format!("node {{\n nodeid: {id}\n ring0_addr: {}\n}}\n", ip(*id));
     let nodes: String = ids.iter().map(node).collect();
-    let text = format!(
-        "totem {{\n version: 2\n cluster_name: test\n transport: udpu\n}}\n\
+    format!(
+        "totem {{\n version: 2\n cluster_name: test\n transport: udpu\n{totem}\n}}\n\
          nodelist {{\n{nodes}}}\n{sections}"
-    );
+    )
+}
+
+/// What the host of the node `me` makes of its file.
+pub(crate) fn read_config(me: u32, text: &str, fixed: &Fixed) -> Result<Config, String> {
     let main = SourceFile {
         name: "corosync.conf",
         bytes: text.as_bytes(),
     };
-    config::load(main, &[], &mut Place([ip(me)])).expect("a good configuration")
+    config::reload(main, &[], &mut Place([ip(me)]), fixed).map_err(|e| e.to_string())
 }
 
 /// A machine with one address and no name service.

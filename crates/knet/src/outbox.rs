@@ -30,10 +30,10 @@ pub(crate) struct Sealed {
 }
 
 impl Outbox {
-    pub(crate) fn new(from: HostId, crypto: Crypto, ivs: Ivs) -> Self {
+    pub(crate) fn new(from: HostId, ivs: Ivs) -> Self {
         Self {
             from,
-            crypto,
+            crypto: Crypto::new(),
             ivs,
             plain: Vec::new(),
             pool: BytesMut::new(),

@@ -112,6 +112,11 @@ impl PathMtu {
         self.found_at = None;
     }
 
+    /// Another on-wire size holds, or it is to be searched from now on.
+    pub fn fix(&mut self, on_wire: Option<u16>) {
+        *self = Self::new(self.family, self.crypto, on_wire);
+    }
+
     /// Other sizes hold after a change of keys.
     pub fn set_crypto(&mut self, crypto: Overhead) {
         *self = Self::new(self.family, crypto, self.fixed);

@@ -54,7 +54,7 @@ fn answers(
 }
 
 /// The first lines that differ, with what stands before them; `None` when nothing does.
-fn difference(theirs: &str, ours: &str) -> Option<String> {
+pub(super) fn difference(theirs: &str, ours: &str) -> Option<String> {
     let (theirs, ours): (Vec<_>, Vec<_>) = (theirs.lines().collect(), ours.lines().collect());
     let same = theirs.iter().zip(&ours).take_while(|(a, b)| a == b).count();
     if same == theirs.len() && same == ours.len() {

@@ -2,7 +2,7 @@
 
 use super::lab::{DaemonVerb, Peers, Plan};
 use super::storm::{self, Step};
-use super::{Outcome, Setup, calls};
+use super::{Outcome, Setup, calls, reload};
 
 /// One case.
 pub(super) struct Case {
@@ -16,7 +16,7 @@ pub(super) struct Case {
     pub(super) run: fn(&Setup) -> anyhow::Result<Outcome>,
 }
 
-pub(super) const CASES: [Case; 10] = [
+pub(super) const CASES: [Case; 11] = [
     Case {
         name: "calls-cpg",
         about: "every call of libcpg, answers of both daemons compared",
@@ -47,6 +47,12 @@ pub(super) const CASES: [Case; 10] = [
         about: "every call of libcfg, answers of both daemons compared",
         unsettled: None,
         run: |setup| calls::run(setup, "cfg_calls", &["shutdown"], 2),
+    },
+    Case {
+        name: "reload",
+        about: "corosync.conf changes under a ring of both daemons, maps compared",
+        unsettled: None,
+        run: reload::run,
     },
     Case {
         name: "storm-corosync",

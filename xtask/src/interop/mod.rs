@@ -7,6 +7,7 @@ mod calls;
 mod cases;
 pub(crate) mod lab;
 mod records;
+mod reload;
 mod storm;
 
 use std::fs;

@@ -2,7 +2,7 @@
 
 mod to_syslog;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 
@@ -49,6 +49,20 @@ impl Log {
             let _lost = std::io::stderr().lock().write_all(line.as_bytes());
         }
         log
+    }
+
+    /// Writes as another configuration says from now on. Files that it does not name are closed, others stay open.
+    ///
+    /// # Errors
+    /// A file that cannot be opened, the first of them; its lines go to the other targets.
+    pub fn configure(&mut self, config: LoggingConfig) -> Result<(), NotOpened> {
+        if config.syslog_facility != self.config.syslog_facility {
+            self.syslog = Syslog::new(&config.syslog_facility);
+        }
+        self.config = config;
+        let named: BTreeSet<String> = self.logfiles().collect();
+        self.files.retain(|name, _| named.contains(name));
+        self.open_files()
     }
 
     /// Opens the log files anew, after they were rotated away.
@@ -115,11 +129,16 @@ impl Log {
         }
     }
 
+    /// The files that the configuration names.
+    fn logfiles(&self) -> impl Iterator<Item = String> + '_ {
+        let loggers = std::iter::once(&self.config.default).chain(self.config.subsystems.values());
+        loggers.filter_map(logfile)
+    }
+
     /// Opens what is not open; goes on behind a failure.
     fn open_files(&mut self) -> Result<(), NotOpened> {
         let mut result = Ok(());
-        let loggers = std::iter::once(&self.config.default).chain(self.config.subsystems.values());
-        let names: Vec<String> = loggers.filter_map(logfile).collect();
+        let names: Vec<String> = self.logfiles().collect();
         for name in names {
             if self.files.contains_key(&name) {
                 continue;
@@ -163,5 +182,89 @@ const fn word(priority: Priority) -> &'static str {
         Priority::Info => "info",
         Priority::Debug => "debug",
         Priority::Trace => "trace",
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fs;
+    use std::path::Path;
+
+    use ferrosync_executive::log::Subsystem;
+
+    use super::*;
+
+    fn to_file(path: &Path, debug: Debug) -> LoggingConfig {
+        LoggingConfig {
+            timestamp: Timestamp::Off,
+            fileline: false,
+            function_name: false,
+            blackbox: false,
+            syslog_facility: "daemon".to_owned(),
+            default: Logger {
+                to_stderr: false,
+                to_syslog: false,
+                to_logfile: true,
+                logfile: Some(path.display().to_string()),
+                logfile_priority: 6,
+                syslog_priority: 6,
+                debug,
+            },
+            subsystems: BTreeMap::new(),
+        }
+    }
+
+    fn say(log: &mut Log, priority: Priority, text: &str) {
+        log.write(&Record {
+            subsystem: Subsystem::Main,
+            priority,
+            text: text.to_owned(),
+        });
+    }
+
+    /// The last words of the lines in a file.
+    fn texts(path: &Path) -> Vec<String> {
+        let text = fs::read_to_string(path).expect("the file is there");
+        let last = |line: &str| line.rsplit(' ').next().unwrap_or("").to_owned();
+        text.lines().map(last).collect()
+    }
+
+    #[test]
+    fn another_configuration_holds_for_the_next_line() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (first, second) = (dir.path().join("first"), dir.path().join("second"));
+        let mut log = Log::open(to_file(&first, Debug::Off));
+        say(&mut log, Priority::Debug, "hidden");
+        say(&mut log, Priority::Notice, "one");
+        log.configure(to_file(&first, Debug::On))
+            .expect("it is open");
+        say(&mut log, Priority::Debug, "two");
+        log.configure(to_file(&second, Debug::Off))
+            .expect("it can be");
+        say(&mut log, Priority::Debug, "hidden");
+        say(&mut log, Priority::Notice, "three");
+        assert_eq!(texts(&first), ["one", "two"]);
+        assert_eq!(texts(&second), ["three"]);
+        // A file that is named again may have been rotated away meanwhile.
+        fs::rename(&first, dir.path().join("old")).expect("same directory");
+        log.configure(to_file(&first, Debug::Off))
+            .expect("it can be");
+        say(&mut log, Priority::Notice, "four");
+        assert_eq!(texts(&first), ["four"]);
+    }
+
+    #[test]
+    fn a_file_that_cannot_be_opened_is_named() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let good = dir.path().join("good");
+        let bad = dir.path().join("no/such");
+        let mut log = Log::open(to_file(&good, Debug::Off));
+        let failed = log.configure(to_file(&bad, Debug::Off));
+        let failed = failed.expect_err("there is no such directory");
+        assert_eq!(failed.file, bad.display().to_string());
+        log.configure(to_file(&good, Debug::Off))
+            .expect("it can be");
+        say(&mut log, Priority::Notice, "heard");
+        assert_eq!(texts(&good), ["heard"]);
     }
 }

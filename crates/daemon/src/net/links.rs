@@ -6,10 +6,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::os::fd::{BorrowedFd, OwnedFd};
 
 use bytes::Bytes;
+use ferrosync_executive::config::KnetLink;
 use ferrosync_executive::output::{Carries, LinkTrouble, NodeInput, RxOrder, Trouble};
 use ferrosync_wire::LinkId;
 
 use super::errors::{self, Report};
+use super::open;
 use super::recv::{Datagrams, Receiver};
 use super::send::Sender;
 
@@ -25,6 +27,8 @@ pub(super) struct Links {
     /// Where the token goes that is queued.
     token: Option<(LinkId, SocketAddr)>,
     troubles: VecDeque<LinkTrouble>,
+    /// Links whose sockets nobody waits for yet.
+    opened: Vec<LinkId>,
 }
 
 /// One link.
@@ -45,11 +49,47 @@ impl Links {
             reading: LinkId(0),
             token: None,
             troubles: VecDeque::new(),
+            opened: Vec::new(),
         }
     }
 
     pub(super) fn fds(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
         self.links.iter().map(|link| link.receiver.as_fd())
+    }
+
+    /// Links that stay keep their sockets; what could not be opened is told.
+    pub(super) fn set(&mut self, wanted: &[KnetLink]) -> Vec<String> {
+        self.links.retain(|link| {
+            wanted
+                .iter()
+                .any(|w| w.id == link.id && w.local == link.local)
+        });
+        let mut failed = Vec::new();
+        for link in wanted {
+            if self.links.iter().any(|open| open.id == link.id) {
+                continue;
+            }
+            match open::link(link) {
+                Ok(opened) => {
+                    self.opened.push(link.id);
+                    self.links.push(opened);
+                }
+                Err(e) => failed.push(format!(
+                    "Cannot open a socket for link {} at {}: {e}",
+                    link.id.0, link.local
+                )),
+            }
+        }
+        failed
+    }
+
+    pub(super) fn take_opened(&mut self) -> Vec<BorrowedFd<'_>> {
+        let opened = std::mem::take(&mut self.opened);
+        let links = self.links.iter();
+        links
+            .filter(|link| opened.contains(&link.id))
+            .map(|link| link.receiver.as_fd())
+            .collect()
     }
 
     pub(super) fn receive(&mut self) -> Option<NodeInput<'static>> {

@@ -11,7 +11,7 @@ use std::net::SocketAddr;
 use std::os::fd::BorrowedFd;
 
 use bytes::Bytes;
-use ferrosync_executive::config::{Config, TransportConfig};
+use ferrosync_executive::config::{Config, KnetLink, TransportConfig};
 use ferrosync_executive::output::{Carries, LinkTrouble, NodeInput};
 use ferrosync_wire::LinkId;
 
@@ -60,6 +60,22 @@ impl Sockets {
         match &mut self.0 {
             Kind::Plain(plain) => plain.receive(),
             Kind::Links(links) => links.receive(),
+        }
+    }
+
+    /// Opens and closes links' sockets until there is one for each of `links`; what could not be opened is told.
+    pub fn set_links(&mut self, links: &[KnetLink]) -> Vec<String> {
+        match &mut self.0 {
+            Kind::Plain(_) => Vec::new(),
+            Kind::Links(sockets) => sockets.set(links),
+        }
+    }
+
+    /// What was opened since this was asked last.
+    pub fn take_opened(&mut self) -> Vec<BorrowedFd<'_>> {
+        match &mut self.0 {
+            Kind::Plain(_) => Vec::new(),
+            Kind::Links(links) => links.take_opened(),
         }
     }
 

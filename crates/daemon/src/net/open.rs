@@ -35,17 +35,13 @@ pub(super) fn udp(config: &UdpConfig) -> Result<Plain, Failed> {
 
 /// A socket for each link of this node (`libknet/transport_udp.c:udp_transport_link_set_config`, v1.25).
 pub(super) fn knet(config: &KnetConfig) -> Result<Links, Failed> {
-    let links = config.links.iter().map(|link| {
-        let fd = link_socket(link)?;
-        Link::new(link.id, link.local, fd)
-    });
-    let links: io::Result<Vec<Link>> = links.collect();
+    let links: io::Result<Vec<Link>> = config.links.iter().map(link).collect();
     links.map(Links::new).map_err(|e| ("a link's socket", e))
 }
 
 /// Bound even before an interface has the address; packets are never fragmented on their way, as path MTUs could not be
 /// found otherwise; what the network reports about them is kept for us (`libknet/transport_common.c`, v1.25).
-pub(super) fn link_socket(link: &KnetLink) -> io::Result<OwnedFd> {
+pub(super) fn link(link: &KnetLink) -> io::Result<Link> {
     let socket = new_socket(link.local)?;
     match link.local {
         IpAddr::V4(_) => {
@@ -64,7 +60,7 @@ pub(super) fn link_socket(link: &KnetLink) -> io::Result<OwnedFd> {
     let _limited = setsockopt(&socket, RcvBufForce, &LINK_BUFFER);
     let _limited = setsockopt(&socket, SndBufForce, &LINK_BUFFER);
     socket.bind(&SocketAddr::new(link.local, link.port).into())?;
-    Ok(socket.into())
+    Link::new(link.id, link.local, socket.into())
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

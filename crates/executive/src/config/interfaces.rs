@@ -210,7 +210,7 @@ impl Interfaces {
     }
 
     /// Derives the ping timers from the token and stores the keys that tell them; done for every transport,
-    /// as in corosync.
+    /// as in corosync, but with the token of the same file (`docs/deviations.md`, D-67).
     pub(crate) fn derive_timers(&mut self, keys: &mut KeyMap, token_ms: u32) {
         for link in &mut self.links {
             if link.ping_timeout == 0 {

@@ -175,6 +175,18 @@ impl KeyMap {
         self.entries.insert(key, Stored { value, at, spec });
     }
 
+    /// Puts a value in the place of what the file says, or removes that.
+    pub(crate) fn replace(&mut self, key: &Key, value: Option<Value>) {
+        let Some(value) = value else {
+            self.entries.remove(key);
+            return;
+        };
+        let at = self.at(key.as_str());
+        let spec = self.entries.get(key).and_then(|stored| stored.spec);
+        let stored = Stored { value, at, spec };
+        self.entries.insert(key.clone(), stored);
+    }
+
     /// Remembers where the section of `path` begins; the first one counts.
     pub(crate) fn mark(&mut self, path: &str, at: &Location) {
         self.sections

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::error::Findings;
+use super::error::{ConfigErrors, Findings};
 use super::key_map::KeyMap;
 use super::value::priority;
 
@@ -74,6 +74,19 @@ const INFO: u8 = 6;
 /// Subsystems that can be configured beside those that corosync has itself (corosync
 /// `logsys.h: LOGSYS_MAX_SUBSYS_COUNT`).
 pub const SUBSYSTEMS_MAX: usize = 32;
+
+impl LoggingConfig {
+    /// The section as it is in the live configuration map. Words that mean nothing count as not given.
+    ///
+    /// # Errors
+    ///
+    /// There are more subsystems than [`SUBSYSTEMS_MAX`].
+    pub fn from_map(keys: &KeyMap) -> Result<Self, ConfigErrors> {
+        let mut findings = Findings::default();
+        let logging = read(keys, &mut findings);
+        findings.finish().map(|_| logging)
+    }
+}
 
 /// Reads the section.
 pub(crate) fn read(keys: &KeyMap, findings: &mut Findings) -> LoggingConfig {

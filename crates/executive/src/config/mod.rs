@@ -11,6 +11,7 @@
 mod cmap_keys;
 mod environment;
 mod error;
+mod fixed;
 mod interfaces;
 mod key_map;
 pub mod keys;
@@ -32,6 +33,7 @@ use ferrosync_wire::{LinkId, NodeId};
 
 pub use environment::{Environment, Family, IpVersion};
 pub use error::{ConfigError, ConfigErrors, Location, Warning};
+pub use fixed::Fixed;
 pub use key_map::KeyMap;
 pub use logging::{Debug, Logger, LoggingConfig, SUBSYSTEMS_MAX, Timestamp};
 pub use nodelist::{NODES_MAX, NodeEntry};
@@ -94,6 +96,11 @@ pub struct Config {
     pub keys: Vec<(Key, Value)>,
     /// What an administrator should look at.
     pub warnings: Vec<Warning>,
+    /// What a node that runs with this configuration does not change.
+    pub fixed: Fixed,
+    /// Keys that the files want otherwise than the node runs with, and which it keeps until it is started again; none
+    /// at a start.
+    pub kept: Vec<Key>,
 }
 
 /// Reads corosync.conf (`main`) and the files of `uidgid.d` (`extra`, in any order).
@@ -103,6 +110,16 @@ pub fn load(
     main: SourceFile<'_>,
     extra: &[SourceFile<'_>],
     env: &mut dyn Environment,
+) -> Result<Config, ConfigErrors> {
+    reload(main, extra, env, &Fixed::NONE)
+}
+
+/// As [`load`], for a node that runs already and cannot change `fixed`.
+pub fn reload(
+    main: SourceFile<'_>,
+    extra: &[SourceFile<'_>],
+    env: &mut dyn Environment,
+    fixed: &Fixed,
 ) -> Result<Config, ConfigErrors> {
     let mut findings = Findings::default();
     let mut keys = KeyMap::new(main.name);
@@ -117,6 +134,8 @@ pub fn load(
     if !findings.is_clean() {
         return Err(findings.finish().expect_err("findings are not clean"));
     }
+    let kept = fixed.keep(&mut keys);
+    let fixed = Fixed::of(&keys);
     let mut builder = Builder {
         keys,
         resolver: Resolver::new(env),
@@ -128,6 +147,8 @@ pub fn load(
     Ok(Config {
         keys: builder.keys.into_pairs(),
         warnings,
+        fixed,
+        kept,
         ..config
     })
 }
@@ -193,6 +214,8 @@ impl Builder<'_> {
             uidgid: uidgid::read(&self.keys),
             keys: Vec::new(),
             warnings: Vec::new(),
+            fixed: Fixed::NONE,
+            kept: Vec::new(),
         })
     }
 

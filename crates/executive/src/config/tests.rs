@@ -520,6 +520,58 @@ fn a_bad_token_is_reported_once() {
     );
 }
 
+/// What a node that runs with `before` makes of `after`: keys that it keeps, and its configuration.
+#[track_caller]
+fn read_again(before: &str, after: &str) -> (Vec<String>, Config) {
+    let running = good(before).fixed;
+    let config = reload(source(after), &[], &mut Machine::default(), &running);
+    let config = config.expect("a good configuration");
+    let kept = config.kept.iter().map(ToString::to_string).collect();
+    assert_eq!(config.fixed, running, "links and transport are the same");
+    (kept, config)
+}
+
+#[test]
+fn a_running_node_keeps_what_it_cannot_change() {
+    let file = |keys: &str| totem(keys) + &nodelist(TWO);
+    let port = "interface {\nlinknumber: 0\nmcastport: 5555\n}";
+    let rows = [
+        ("", "", ""),
+        ("", "token: 5000", ""),
+        ("transport: udpu", "transport: udp", "totem.transport"),
+        ("transport: udpu", "", "totem.transport"),
+        ("", "netmtu: 1400", "totem.netmtu"),
+        ("netmtu: 1400", "", "totem.netmtu"),
+        ("netmtu: 1400", "netmtu: 1400", ""),
+        ("", "crypto_hash: sha1", ""),
+        ("", "link_mode: rr", "totem.link_mode"),
+        (port, "", "totem.interface.0.mcastport"),
+        ("", port, "totem.interface.0.mcastport"),
+    ];
+    for (before, after, expected) in rows {
+        let (kept, config) = read_again(&file(before), &file(after));
+        assert_eq!(kept.join(" "), expected, "{before:?} to {after:?}");
+        let fresh = good(&file(if expected.is_empty() { after } else { before }));
+        assert_eq!(config.transport, fresh.transport, "{before:?} to {after:?}");
+        assert_eq!(config.srp, fresh.srp, "{before:?} to {after:?}");
+    }
+}
+
+#[test]
+fn a_link_that_is_new_has_the_port_of_the_file() {
+    let running = good(&(totem("") + &nodelist(TWO))).fixed;
+    let port = "interface {\nlinknumber: 1\nmcastport: 5555\n}";
+    let text = totem(port) + &nodelist("one 10.9.9.1 10.8.8.1\ntwo 10.9.9.2 10.8.8.2");
+    let config = reload(source(&text), &[], &mut Machine::default(), &running).unwrap();
+    assert_eq!(config.kept, []);
+    assert_eq!(knet(&config).links[1].port, 5555);
+    // And gone again, with its section.
+    let text = totem("") + &nodelist(TWO);
+    let config = reload(source(&text), &[], &mut Machine::default(), &config.fixed).unwrap();
+    assert_eq!(config.kept, []);
+    assert_eq!(knet(&config).links.len(), 1);
+}
+
 proptest! {
     #[test]
     fn any_values_of_known_keys_give_a_configuration_or_errors(

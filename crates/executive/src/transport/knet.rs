@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use ferrosync_knet::compress::Compressor;
-use ferrosync_knet::crypto::{ClearTraffic, Crypto, Instance, Ivs, Key, Slot, Suite};
+use ferrosync_knet::crypto::Ivs;
 use ferrosync_knet::handle::{self, Input, Knet, Output, Sources};
 use ferrosync_knet::host::{LinkConfig, Policy};
 use ferrosync_knet::link::HeartbeatConfig;
@@ -15,17 +15,18 @@ use ferrosync_wire::knet::HostId;
 use ferrosync_wire::totem::Header;
 use ferrosync_wire::{Decode as _, Instant, NodeId, Reader};
 
-use super::{Peers, carries};
-use crate::config::{
-    BlockUnlisted, CompressionConfig, Config, CryptoConfig, KnetConfig, KnetLink, LinkMode,
-};
+use super::keys::Keys;
+use super::{Peers, SharedKey, carries};
+use crate::config::{BlockUnlisted, CompressionConfig, Config, KnetConfig, KnetLink, LinkMode};
 use crate::log;
-use crate::output::{Carries, LinkTrouble, NodeOutput, Trouble};
+use crate::output::{Carries, HostRequest, LinkTrouble, NodeOutput, Trouble};
+use crate::reload::links::{self, LinkChange, Network};
+use crate::reload::{CryptoChange, CryptoPhase};
 
 /// What only the host has: secrets that no simulation may share with a machine.
 pub struct Secrets {
     /// The shared key, where the configuration asks for one.
-    pub key: Option<Key>,
+    pub key: Option<SharedKey>,
     /// From the operating system; nobody may foresee the initialisation vectors that are made of it.
     pub ivs: [u8; 32],
 }
@@ -49,6 +50,8 @@ impl fmt::Debug for Secrets {
 pub struct KnetTransport {
     peers: Peers,
     knet: Knet,
+    keys: Keys,
+    policy: Policy,
     /// Frames for other nodes, and of channels that nobody uses.
     not_for_us: u64,
 }
@@ -64,36 +67,80 @@ impl KnetTransport {
             host: host_id(config.me),
             pmtud_interval: transport.pmtud_interval,
             mtu: transport.mtu,
-            sources: match transport.block_unlisted_ips {
-                BlockUnlisted::Drop => Sources::Listed,
-                BlockUnlisted::Accept => Sources::Any,
-            },
+            sources: sources(transport.block_unlisted_ips),
         };
-        let crypto = crypto(transport.crypto.as_ref(), secrets.key.as_ref());
         let compressor = transport.compression.as_ref().map(compressor);
         let ivs = Ivs::new(secrets.ivs);
+        let mut knet = Knet::new(knet_config, ivs, compressor, now);
+        let keys = Keys::new(&mut knet, now, transport.crypto.as_ref(), secrets.key);
         let mut this = Self {
             peers: Peers::new(config),
-            knet: Knet::new(knet_config, crypto, ivs, compressor, now),
+            knet,
+            keys,
+            policy: policy(transport.link_mode),
             not_for_us: 0,
         };
-        this.add_links(transport);
+        let alone = Network {
+            nodes: &[],
+            links: &[],
+            ..Network::of(config)
+        };
+        this.change(&alone, &Network::of(config));
         this
     }
 
-    fn add_links(&mut self, transport: &KnetConfig) {
-        let me = self.peers.me;
-        for node in self.peers.nodes().filter(|node| *node != me) {
-            self.knet
-                .set_host(host_id(node), policy(transport.link_mode));
-            for link in &transport.links {
-                if let Some(ip) = self.peers.address_on(node, link.id) {
-                    let peer = SocketAddr::new(ip, link.port);
-                    let config = link_config(link, peer);
-                    self.knet.add_link(host_id(node), link.id, config);
+    /// Goes from one network to another that is not refused.
+    fn change(&mut self, old: &Network<'_>, new: &Network<'_>) {
+        for change in links::changes(old, new).unwrap_or_default() {
+            match change {
+                LinkChange::RemoveLink(node, link) => self.knet.remove_link(host_id(node), link),
+                LinkChange::RemoveNode(node) => self.knet.remove_host(host_id(node)),
+                LinkChange::AddNode(node) => self.knet.set_host(host_id(node), self.policy),
+                LinkChange::AddLink(node, id, ip, link) => {
+                    let config = link_config(&link, SocketAddr::new(ip, link.port));
+                    self.knet.add_link(host_id(node), id, config);
+                }
+                LinkChange::ChangeLink(node, id, link) => {
+                    let timers = heartbeat_config(&link);
+                    let host = host_id(node);
+                    self.knet.change_link(host, id, link.priority, timers);
                 }
             }
         }
+    }
+
+    pub(super) fn reload(
+        &mut self,
+        now: Instant,
+        (old, new): (&Config, &Config),
+        transport: &KnetConfig,
+        key: Option<SharedKey>,
+        outputs: &mut VecDeque<NodeOutput>,
+    ) -> CryptoChange {
+        self.peers = Peers::new(new);
+        self.change(&Network::of(old), &Network::of(new));
+        self.knet.set_sources(sources(transport.block_unlisted_ips));
+        self.knet.set_pmtud_interval(transport.pmtud_interval);
+        self.knet.set_mtu(now, transport.mtu);
+        let compressor = transport.compression.as_ref().map(compressor);
+        self.knet.set_compressor(compressor);
+        let links = HostRequest::SetLinks(transport.links.clone());
+        outputs.push_back(NodeOutput::Ask(links));
+        let loaded = self
+            .keys
+            .load(&mut self.knet, transport.crypto.as_ref(), key);
+        self.drain(Carries::Ring, outputs);
+        loaded
+    }
+
+    pub(super) fn crypto_phase(
+        &mut self,
+        now: Instant,
+        phase: CryptoPhase,
+        outputs: &mut VecDeque<NodeOutput>,
+    ) {
+        self.keys.step(&mut self.knet, now, phase);
+        self.drain(Carries::Ring, outputs);
     }
 
     pub(super) fn send(
@@ -206,27 +253,6 @@ impl KnetTransport {
     }
 }
 
-fn crypto(config: Option<&CryptoConfig>, key: Option<&Key>) -> Crypto {
-    let mut crypto = Crypto::new();
-    if let Some(config) = config {
-        let key = key.expect("the host read the key");
-        let instance = Instance::new(suite(config), key);
-        crypto
-            .set(Slot::One, Some(instance))
-            .and_then(|()| crypto.use_slot(Some(Slot::One)))
-            .expect("a new one has two free slots");
-        crypto.set_clear_traffic(ClearTraffic::Refused);
-    }
-    crypto
-}
-
-const fn suite(config: &CryptoConfig) -> Suite {
-    match config.cipher {
-        Some(cipher) => Suite::encrypted(cipher, config.hash),
-        None => Suite::signed(config.hash),
-    }
-}
-
 fn compressor(config: &CompressionConfig) -> Compressor {
     Compressor::new(config.model.name(), config.level, config.threshold)
         .ok()
@@ -242,16 +268,27 @@ const fn policy(mode: LinkMode) -> Policy {
     }
 }
 
+const fn sources(block_unlisted: BlockUnlisted) -> Sources {
+    match block_unlisted {
+        BlockUnlisted::Drop => Sources::Listed,
+        BlockUnlisted::Accept => Sources::Any,
+    }
+}
+
 const fn link_config(link: &KnetLink, peer: SocketAddr) -> LinkConfig {
     LinkConfig {
         peer,
         priority: link.priority,
-        heartbeat: HeartbeatConfig {
-            ping_interval: link.ping_interval,
-            pong_timeout: link.ping_timeout,
-            precision: link.ping_precision,
-            pong_count: link.pong_count,
-        },
+        heartbeat: heartbeat_config(link),
+    }
+}
+
+const fn heartbeat_config(link: &KnetLink) -> HeartbeatConfig {
+    HeartbeatConfig {
+        ping_interval: link.ping_interval,
+        pong_timeout: link.ping_timeout,
+        precision: link.ping_precision,
+        pong_count: link.pong_count,
     }
 }
 

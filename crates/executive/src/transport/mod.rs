@@ -2,6 +2,7 @@
 //!
 //! A closed set, so an enum.
 
+mod keys;
 mod knet;
 mod peers;
 mod udp;
@@ -15,8 +16,9 @@ use ferrosync_wire::{Instant, LinkId};
 
 use crate::config::{Config, TransportConfig};
 use crate::output::{Carries, LinkTrouble, NodeOutput};
+use crate::reload::{CryptoChange, CryptoPhase};
 
-pub use ferrosync_knet::crypto::Key;
+pub use ferrosync_knet::crypto::Key as SharedKey;
 pub use knet::{KnetTransport, LOOPBACK_MTU, Secrets};
 pub use peers::Peers;
 pub use udp::Udp;
@@ -108,6 +110,52 @@ impl Transport {
         match self {
             Self::Udp(_) => {}
             Self::Knet(knet) => knet.handle_timeout(now, outputs),
+        }
+    }
+
+    /// Goes over from one configuration to another of the same transport, of which [`crate::reload::links::refusals`] had
+    /// nothing to refuse. A new key is only loaded: packets that are sealed with it are opened, none is sealed with it
+    /// before [`Self::crypto_phase`].
+    pub(crate) fn reload(
+        &mut self,
+        now: Instant,
+        (old, new): (&Config, &Config),
+        key: Option<SharedKey>,
+        outputs: &mut VecDeque<NodeOutput>,
+    ) -> CryptoChange {
+        match (self, &new.transport) {
+            // Ports and groups are among what stays (`Config::fixed`).
+            (Self::Udp(udp), TransportConfig::Udpu(udpu)) => *udp = Udp::to_each(new, udpu),
+            (Self::Udp(udp), TransportConfig::Udp(group)) => *udp = Udp::to_group(new, group),
+            (Self::Knet(knet), TransportConfig::Knet(config)) => {
+                return knet.reload(now, (old, new), config, key, outputs);
+            }
+            (Self::Udp(_), TransportConfig::Knet(_))
+            | (Self::Knet(_), TransportConfig::Udpu(_) | TransportConfig::Udp(_)) => {
+                unreachable!("the transport is among what stays")
+            }
+        }
+        CryptoChange::None
+    }
+
+    /// Takes one step from the old key to the one that was loaded.
+    pub(crate) fn crypto_phase(
+        &mut self,
+        now: Instant,
+        phase: CryptoPhase,
+        outputs: &mut VecDeque<NodeOutput>,
+    ) {
+        match self {
+            Self::Udp(_) => {}
+            Self::Knet(knet) => knet.crypto_phase(now, phase, outputs),
+        }
+    }
+
+    /// Whether each member gets a datagram of its own.
+    pub(crate) const fn is_udpu(&self) -> bool {
+        match self {
+            Self::Udp(udp) => udp.is_to_each(),
+            Self::Knet(_) => false,
         }
     }
 

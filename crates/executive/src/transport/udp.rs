@@ -52,7 +52,7 @@ impl Udp {
 
     /// Whether a datagram from this address is heard. Ports do not matter, as in C
     /// (`totemudpu.c:is_sender_allowed`, v3.1.7); udp hears everybody.
-    pub(super) fn hears(&self, from: IpAddr) -> bool {
+    pub(crate) fn hears(&self, from: IpAddr) -> bool {
         match self.group {
             Group::Members(BlockUnlisted::Drop) => {
                 self.sockets.iter().any(|(_, addr)| addr.ip() == from)
@@ -79,6 +79,10 @@ impl Udp {
                 }
             }
         }
+    }
+
+    pub(super) const fn is_to_each(&self) -> bool {
+        matches!(self.group, Group::Members(_))
     }
 
     pub(super) const fn peers(&self) -> &Peers {

@@ -6,11 +6,11 @@ use ferrosync_wire::knet::{HostId, LINKS_MAX};
 use ferrosync_wire::time::Duration;
 use ferrosync_wire::{Instant, LinkId};
 
-use super::{Event, Knet};
+use super::{Event, Knet, Sources};
 use crate::compress::Compressor;
 use crate::crypto::{ClearTraffic, Instance, Slot, SlotError};
 use crate::host::{Host, Link, LinkConfig, Policy, Reach};
-use crate::link::{Latency, State};
+use crate::link::{HeartbeatConfig, Latency, State};
 use crate::stats::LinkStats;
 
 /// A link as it is now.
@@ -67,13 +67,19 @@ impl Knet {
     }
 
     /// Gives a link another priority and another heartbeat; it stays as it is, up or down.
-    pub fn change_link(&mut self, host: HostId, id: LinkId, config: LinkConfig) {
+    pub fn change_link(
+        &mut self,
+        host: HostId,
+        id: LinkId,
+        priority: u8,
+        heartbeat: HeartbeatConfig,
+    ) {
         let Some(link) = self.link_mut(host, id) else {
             return;
         };
-        link.config.priority = config.priority;
-        link.config.heartbeat = config.heartbeat;
-        link.heartbeat.set_config(config.heartbeat);
+        link.config.priority = priority;
+        link.config.heartbeat = heartbeat;
+        link.heartbeat.set_config(heartbeat);
         if self.choose_links(host) {
             self.tell_links(host);
         }
@@ -144,6 +150,26 @@ impl Knet {
     /// Changes the time between two searches for path MTUs.
     pub const fn set_pmtud_interval(&mut self, interval: Duration) {
         self.config.pmtud_interval = interval;
+    }
+
+    /// Changes whose pings, pongs and probes are heard.
+    pub const fn set_sources(&mut self, sources: Sources) {
+        self.config.sources = sources;
+    }
+
+    /// Has path MTUs searched, or fixes the on-wire size of packets.
+    pub fn set_mtu(&mut self, now: Instant, mtu: Option<u16>) {
+        if self.config.mtu == mtu {
+            return;
+        }
+        self.config.mtu = mtu;
+        for host in self.hosts.values_mut() {
+            for link in host.links.values_mut() {
+                link.path.fix(mtu);
+            }
+        }
+        self.measure_all(now);
+        self.choose_data_mtu();
     }
 
     /// All links, by host and number.

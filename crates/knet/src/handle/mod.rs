@@ -24,7 +24,7 @@ use ferrosync_wire::time::Duration;
 use ferrosync_wire::{Instant, LinkId};
 
 use crate::compress::{Compressor, Decompressor};
-use crate::crypto::{Crypto, Ivs};
+use crate::crypto::Ivs;
 use crate::host::{Host, Link, Measured, Policy};
 use crate::link::{Ping as PingDue, State, TICK, TICKS_PER_ADJUSTMENT};
 use crate::outbox::Outbox;
@@ -185,16 +185,10 @@ struct Hop {
 }
 
 impl Knet {
-    /// A node without peers, at time `now`.
+    /// A node without peers and without a key, at time `now`.
     #[must_use]
-    pub fn new(
-        config: KnetConfig,
-        crypto: Crypto,
-        ivs: Ivs,
-        compressor: Option<Compressor>,
-        now: Instant,
-    ) -> Self {
-        let outbox = Outbox::new(config.host, crypto, ivs);
+    pub fn new(config: KnetConfig, ivs: Ivs, compressor: Option<Compressor>, now: Instant) -> Self {
+        let outbox = Outbox::new(config.host, ivs);
         Self {
             config,
             hosts: BTreeMap::new(),

@@ -140,14 +140,7 @@ fn links_come_and_go() {
     net.run(1);
     assert_eq!(net.delivered(B), [(A, text(1))]);
     let node = net.nodes.get_mut(&A).unwrap();
-    node.change_link(
-        B,
-        LinkId(1),
-        LinkConfig {
-            priority: 9,
-            ..config
-        },
-    );
+    node.change_link(B, LinkId(1), 9, config.heartbeat);
     node.remove_link(B, LinkId(1));
     net.drain();
     assert_eq!(net.nodes[&A].reach(B), Some(Reach::Unreachable));
@@ -403,17 +396,16 @@ impl Net {
             mtu: self.mtu,
             sources: Sources::Listed,
         };
-        let mut crypto = Crypto::new();
-        if let Some(suite) = self.suite {
-            let key = instance(suite, 1);
-            crypto.set(Slot::One, Some(key)).unwrap();
-            crypto.use_slot(Some(Slot::One)).unwrap();
-            crypto.set_clear_traffic(ClearTraffic::Refused);
-        }
         let [high, low] = host.0.to_be_bytes();
         let ivs = Ivs::new([high ^ low; 32]);
         let compressor = Compressor::new(self.compression, 0, 0).unwrap();
-        let mut node = Knet::new(config, crypto, ivs, compressor, self.now);
+        let mut node = Knet::new(config, ivs, compressor, self.now);
+        if let Some(suite) = self.suite {
+            let key = instance(suite, 1);
+            node.set_key(Slot::One, Some(key)).unwrap();
+            node.use_key(self.now, Some(Slot::One)).unwrap();
+            node.set_clear_traffic(ClearTraffic::Refused);
+        }
         let peer = if host == A { B } else { A };
         node.set_host(peer, self.policy);
         for link in (0..self.links).map(LinkId) {

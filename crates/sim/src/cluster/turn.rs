@@ -2,7 +2,7 @@
 
 use ferrosync_executive::config::{Config, KeySource, TransportConfig};
 use ferrosync_executive::output::{Control, Credentials, LibInput, NodeInput};
-use ferrosync_executive::transport::{Key, Secrets};
+use ferrosync_executive::transport::{Secrets, SharedKey};
 use ferrosync_executive::{Admit, Boot, Node, pump};
 use ferrosync_totem::srp::RxOrder;
 use ferrosync_wire::totem::Kind;
@@ -316,7 +316,7 @@ fn secrets(config: &Config, seed: u64) -> Secrets {
         && let Some(crypto) = &knet.crypto
         && let KeySource::Inline(bytes) = &crypto.key
     {
-        secrets.key = Key::new(bytes).ok();
+        secrets.key = SharedKey::new(bytes).ok();
         secrets.ivs[..8].copy_from_slice(&seed.to_le_bytes());
     }
     secrets

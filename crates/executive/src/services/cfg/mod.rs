@@ -1,15 +1,16 @@
 //! Configuration and administration (corosync `exec/cfg.c`, v3.1.7).
 //!
-//! Tells tools how nodes are reached, ends nodes, and lets other programs have a say before this node shuts down.
-//! Reload comes later (`docs/deviations.md`, D-18).
+//! Tells tools how nodes are reached, has all nodes read their configuration again, ends nodes, and lets other programs
+//! have a say before this node shuts down.
 
 mod links;
+mod reload;
 mod shutdown;
 
 use bytes::Bytes;
 use ferrosync_wire::exec::cfg::Message;
 use ferrosync_wire::ipc::cfg::{
-    ConfigReloaded, LocalNode, LogFilesReopened, NodeKilled, Request, RingReenabled, ShutdownFlags,
+    LocalNode, LogFilesReopened, NodeKilled, Request, RingReenabled, ShutdownFlags,
     ShutdownReplied, ShutdownTried, TestShutdown, TrackStarted, TrackStopped,
 };
 use ferrosync_wire::ipc::{Answer, CsError, Number, ResponseHeader};
@@ -18,13 +19,16 @@ use ferrosync_wire::{ConnId, Decode, Duration, Name, NodeId, Reader, ServiceId, 
 use crate::config::Config;
 use crate::log::{Priority, Subsystem};
 use crate::output::{ExitReason, HostRequest};
+use crate::reload::CryptoChange;
 use crate::service::{Ctx, Library, Needs, Service, ServiceInfo, TakesPart};
+use reload::Reload;
 use shutdown::{Outcome, Shutdown, Tried, Verdict, Vote};
 
 /// The service.
 #[derive(Debug)]
 pub struct Cfg {
     shutdown: Shutdown,
+    reload: Reload,
 }
 
 impl Cfg {
@@ -33,6 +37,7 @@ impl Cfg {
     pub fn new(_config: &Config) -> Self {
         Self {
             shutdown: Shutdown::default(),
+            reload: Reload::default(),
         }
     }
 
@@ -52,10 +57,7 @@ impl Cfg {
                 cx.respond_bytes(conn, &links::node_addrs(cx.core(), nodeid));
             }
             Request::LocalGet => cx.respond(conn, &Answer::<LocalNode>(Ok(Number(cx.me().0)))),
-            Request::ReloadConfig => {
-                cannot_reload(cx, cx.me());
-                cx.respond(conn, &Answer::<ConfigReloaded>(Err(CsError::NotSupported)));
-            }
+            Request::ReloadConfig => self.reload.request(cx, conn),
             Request::ReopenLogFiles => {
                 cx.log(Subsystem::Cfg, Priority::Debug, "Reopening logging files");
                 cx.ask(HostRequest::ReopenLogs { conn });
@@ -149,9 +151,9 @@ impl Service for Cfg {
                     cx.shut_down(ExitReason::Shutdown);
                 }
             }
-            Ok(Message::Reload(_)) => cannot_reload(cx, from),
-            // A node that changes its key talks to itself; this one has none.
-            Ok(Message::RingReenable(_) | Message::CryptoReconfig { .. }) => {}
+            Ok(Message::Reload(source)) => self.reload.heard(cx, from, source),
+            Ok(Message::CryptoReconfig { phase }) => self.reload.phase(cx, from, phase),
+            Ok(Message::RingReenable(_)) => {}
             Err(error) => {
                 let text = format!("message of node {from} is not valid ({error})... ignoring");
                 cx.log(Subsystem::Cfg, Priority::Warning, text);
@@ -162,12 +164,17 @@ impl Service for Cfg {
     fn timeout(&mut self, cx: &mut Ctx<'_>, timer: u32) {
         match timer {
             TIMER_VOTE => self.vote_over(cx),
+            TIMER_CRYPTO => self.reload.tell_again(cx),
             _ => tell_shutdown(cx),
         }
     }
 
     fn logs_reopened(&mut self, cx: &mut Ctx<'_>, conn: ConnId, result: Result<(), CsError>) {
         cx.respond(conn, &Answer::<LogFilesReopened>::from(result));
+    }
+
+    fn config_reloaded(&mut self, cx: &mut Ctx<'_>, result: Result<CryptoChange, CsError>) {
+        self.reload.done(cx, result);
     }
 }
 
@@ -189,14 +196,6 @@ fn killed(cx: &mut Ctx<'_>, by: NodeId, nodeid: NodeId, reason: Name<'_>) {
         cx.log(Subsystem::Cfg, Priority::Notice, text);
         cx.exit_now(ExitReason::Killed);
     }
-}
-
-/// A node wants all to read their configuration anew, which this one cannot yet.
-fn cannot_reload(cx: &mut Ctx<'_>, from: NodeId) {
-    let text = format!("Config reload requested by node {from}");
-    cx.log(Subsystem::Cfg, Priority::Notice, text);
-    let text = "Unable to reload config file: it is read at start only; restart this node to apply changes";
-    cx.log(Subsystem::Cfg, Priority::Error, text);
 }
 
 /// Tells who wanted the shutdown, and if it is to be, everybody.
@@ -275,6 +274,7 @@ const TELL_AGAIN: Duration = Duration::from_millis(10);
 
 const TIMER_VOTE: u32 = 0;
 const TIMER_TELL: u32 = 1;
+const TIMER_CRYPTO: u32 = 2;
 
 #[cfg(test)]
 mod tests;

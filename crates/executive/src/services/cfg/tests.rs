@@ -241,19 +241,6 @@ fn log_files_are_the_hosts() {
 }
 
 #[test]
-fn a_reload_is_refused_in_words() {
-    let mut cluster = Cluster::start(&[1]);
-    let client = cluster.connect(1, ServiceId::CFG);
-    let answer = cluster.call(client, &Request::ReloadConfig);
-    assert_eq!(status::<14>(&answer), Err(CsError::NotSupported));
-    let log = cluster.log(1, Priority::Error);
-    assert!(
-        log[0].starts_with("Unable to reload config file"),
-        "{log:?}"
-    );
-}
-
-#[test]
 fn a_request_that_is_cut_short_is_refused() {
     let mut cluster = Cluster::start(&[1]);
     let client = cluster.connect(1, ServiceId::CFG);

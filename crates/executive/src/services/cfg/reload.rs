@@ -1,0 +1,108 @@
+//! Reload, as the ring and its clients see it (corosync `cfg.c:message_handler_req_exec_cfg_reload_config,
+//! message_handler_req_exec_cfg_reconfig_crypto`, v3.1.7).
+//!
+//! Any node tells the ring, every node reads its own files, and the one that told answers its client when it is done
+//! itself. A node whose key changed then tells the ring that it is about to use the new one: when it hears that
+//! itself, all have had the chance to load it. Hearing that it does, it forgets the old one. No node leads.
+
+use ferrosync_wire::exec::Source;
+use ferrosync_wire::exec::cfg::Message;
+use ferrosync_wire::ipc::cfg::ConfigReloaded;
+use ferrosync_wire::ipc::{Answer, CsError};
+use ferrosync_wire::{ConnId, Duration, NodeId};
+
+use crate::log::{Priority, Subsystem};
+use crate::reload::{CryptoChange, CryptoPhase};
+use crate::service::Ctx;
+
+/// Who waits for a reload, and how far the ring's change of key is.
+#[derive(Debug, Default)]
+pub(super) struct Reload {
+    /// Clients whose reload is on its way around the ring; no more than its queue holds.
+    sent: Vec<ConnId>,
+    /// Clients whose reload is being done.
+    waiting: Vec<ConnId>,
+    /// What the ring had no room for.
+    untold: Option<CryptoPhase>,
+}
+
+impl Reload {
+    /// A client wants all nodes to reload.
+    pub(super) fn request(&mut self, cx: &mut Ctx<'_>, conn: ConnId) {
+        let source = Source {
+            nodeid: cx.me(),
+            conn: conn.0,
+        };
+        match cx.mcast(&Message::Reload(source)) {
+            Ok(()) => self.sent.push(conn),
+            Err(_) => cx.respond(conn, &Answer::<ConfigReloaded>(Err(CsError::TryAgain))),
+        }
+    }
+
+    /// The ring says that all nodes are to reload.
+    pub(super) fn heard(&mut self, cx: &mut Ctx<'_>, from: NodeId, source: Source) {
+        let text = format!("Config reload requested by node {from}");
+        cx.log(Subsystem::Cfg, Priority::Notice, text);
+        let conn = ConnId(source.conn);
+        // A message that this node sent before it was started again names nobody.
+        let at = self.sent.iter().position(|c| from == cx.me() && *c == conn);
+        if let Some(at) = at {
+            self.waiting.push(self.sent.remove(at));
+        }
+        cx.reload();
+    }
+
+    /// This node has done it, or could not.
+    pub(super) fn done(&mut self, cx: &mut Ctx<'_>, result: Result<CryptoChange, CsError>) {
+        if result == Ok(CryptoChange::Loaded) {
+            self.tell(cx, CryptoPhase::Activate);
+        }
+        let status = result.map(|_| ());
+        for conn in std::mem::take(&mut self.waiting) {
+            cx.respond(conn, &Answer::<ConfigReloaded>::from(status));
+        }
+    }
+
+    /// A node takes a step to its new key. Only this one's own steps are its business.
+    pub(super) fn phase(&mut self, cx: &mut Ctx<'_>, from: NodeId, number: u32) {
+        let phase = match number {
+            Message::CRYPTO_ACTIVATE => CryptoPhase::Activate,
+            Message::CRYPTO_CLEANUP => CryptoPhase::Cleanup,
+            _ => return,
+        };
+        if from != cx.me() {
+            return;
+        }
+        let text = format!("Crypto reconfiguration phase {number}");
+        cx.log(Subsystem::Cfg, Priority::Debug, text);
+        cx.crypto_phase(phase);
+        if phase == CryptoPhase::Activate {
+            self.tell(cx, CryptoPhase::Cleanup);
+        }
+    }
+
+    /// The ring may have room for what it had none for.
+    pub(super) fn tell_again(&mut self, cx: &mut Ctx<'_>) {
+        if let Some(phase) = self.untold.take() {
+            self.tell(cx, phase);
+        }
+    }
+
+    /// The others wait with the old key for nobody, but this node would be stuck with it.
+    fn tell(&mut self, cx: &mut Ctx<'_>, phase: CryptoPhase) {
+        let number = match phase {
+            CryptoPhase::Activate => Message::CRYPTO_ACTIVATE,
+            CryptoPhase::Cleanup => Message::CRYPTO_CLEANUP,
+        };
+        if cx
+            .mcast(&Message::CryptoReconfig { phase: number })
+            .is_err()
+        {
+            self.untold = Some(phase);
+            cx.set_timer(super::TIMER_CRYPTO, cx.now() + TELL_AGAIN);
+        }
+    }
+}
+
+/// How soon a step is told again.
+const TELL_AGAIN: Duration = Duration::from_millis(10);
