@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use bytes::Bytes;
 use ferrosync_executive::config::{self, Config, Environment, Family, SourceFile};
 use ferrosync_executive::log::Record;
+use ferrosync_executive::output::Reread;
 use ferrosync_executive::output::{
     self, Control, Credentials, ExitReason, FlowControl, HostAnswer, HostRequest, LibInput,
     LibMessage, NodeInput, RxOrder,
@@ -388,6 +389,14 @@ fn config(choice: u8) -> Config {
         bytes: text.as_bytes(),
     };
     config::load(main, &[], &mut Place([address(ME.0).ip()])).expect("a good configuration")
+}
+
+/// What a reload finds: any of the configurations that a node may start with.
+pub(super) fn reread(choice: u8) -> Reread {
+    Reread {
+        config: config(choice),
+        key: None,
+    }
 }
 
 fn address(id: u32) -> SocketAddr {
