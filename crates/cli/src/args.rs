@@ -343,37 +343,41 @@ pub(crate) struct DaemonArgs {
 mod tests {
     use super::*;
 
-    fn start(words: &str) -> StartArgs {
-        let all = ["ferrosync", "lab"]
-            .into_iter()
-            .chain(words.split_whitespace());
-        match Args::try_parse_from(all).expect("a lab").command {
-            Command::Lab(lab) => lab.start,
-            other => panic!("{other:?}"),
+    impl StartArgs {
+        /// The options of `ferrosync lab` in a line.
+        pub(crate) fn of(words: &str) -> Self {
+            let all = ["ferrosync", "lab"]
+                .into_iter()
+                .chain(words.split_whitespace());
+            let args = Args::try_parse_from(all).expect("options");
+            let Command::Lab(lab) = args.command else {
+                panic!("{words}");
+            };
+            lab.start
         }
     }
 
     #[test]
     fn knet_alone_encrypts_and_has_several_links() {
-        assert_eq!(start("--transport knet").crypto(), Crypto::STRONG);
+        assert_eq!(StartArgs::of("--transport knet").crypto(), Crypto::STRONG);
         assert_eq!(
-            start("--transport knet --crypto none").crypto(),
+            StartArgs::of("--transport knet --crypto none").crypto(),
             Crypto::NONE
         );
-        assert_eq!(start("--transport udpu").crypto(), Crypto::NONE);
+        assert_eq!(StartArgs::of("--transport udpu").crypto(), Crypto::NONE);
         for words in [
             "--transport knet --links 8 --ip 46 --mtu 1280",
             "--transport udpu --crypto none --ip 46 --mtu 576",
             "--transport udp --ip 6 --mtu 9000",
         ] {
-            assert_eq!(start(words).check(), Ok(()), "{words}");
+            assert_eq!(StartArgs::of(words).check(), Ok(()), "{words}");
         }
         for words in [
             "--transport udpu --links 2",
             "--transport udp --crypto aes256/sha256",
             "--transport knet --links 2 --ip 46 --mtu 1279",
         ] {
-            assert!(start(words).check().is_err(), "{words}");
+            assert!(StartArgs::of(words).check().is_err(), "{words}");
         }
     }
 }

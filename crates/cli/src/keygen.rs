@@ -77,7 +77,8 @@ fn run(args: &KeygenArgs) -> Result<(), Failed> {
         Some(word) => key_size(&word.to_string_lossy()).ok_or(Failed::Size)?,
     };
     say("Corosync Cluster Engine Authentication key generator.");
-    let source = args.random_file.as_deref().unwrap_or(Path::new(RANDOM));
+    let source = args.random_file.as_deref();
+    let source = source.unwrap_or_else(|| Path::new(RANDOM));
     let bits = size * 8;
     say(&format!(
         "Gathering {bits} bits for key from {}.",
@@ -140,9 +141,10 @@ fn open(path: &Path) -> io::Result<File> {
 
 /// A terminal, a pipe or /dev/null has nothing to be synchronised.
 fn unless_not_a_disk(error: io::Error) -> io::Result<()> {
-    match error.kind() {
-        io::ErrorKind::InvalidInput => Ok(()),
-        _ => Err(error),
+    if error.kind() == io::ErrorKind::InvalidInput {
+        Ok(())
+    } else {
+        Err(error)
     }
 }
 

@@ -113,17 +113,10 @@ impl Section {
 
 #[cfg(test)]
 mod tests {
-    use clap::Parser as _;
-
     use super::*;
-    use crate::args::{Args, Command};
 
     fn conf(words: &str, appended: &str) -> String {
-        let all = ["ferrosync", "lab"].into_iter().chain(words.split(' '));
-        match Args::try_parse_from(all).expect("a lab").command {
-            Command::Lab(lab) => corosync_conf(&lab.start, appended),
-            other => panic!("{other:?}"),
-        }
+        corosync_conf(&StartArgs::of(words), appended)
     }
 
     #[test]
