@@ -1,6 +1,7 @@
 /* cpg_storm: joins a group, multicasts bodies of random size at a steady rate and records all it sees, in order.
  *
  *   cpg_storm --record FILE [--group NAME] [--rate PER_SECOND] [--min BYTES] [--max BYTES] [--seconds N] [--seed N]
+ *             [--period BYTES]
  *
  * It survives the death of its daemon: it connects again under a new incarnation. SIGTERM or SIGINT ends it: it sends
  * no more, waits for its own messages, writes out the record and prints one line of statistics. Exit code 0 when every
@@ -46,7 +47,8 @@ struct head {
 static struct {
 	const char *record, *group;
 	double rate, seconds;
-	size_t min, max;
+	/* The noise repeats after so many bytes, a multiple of 8, so that it can be compressed; 0: never. */
+	size_t min, max, period;
 	uint64_t seed;
 } options = {.group = "storm", .rate = 2000, .min = sizeof(struct head), .max = MAX_BODY, .seed = 1};
 
@@ -113,7 +115,11 @@ static size_t fill_body(void)
 			    .length = (uint16_t)size};
 
 	for (size_t at = sizeof(head); at < size; at += sizeof(uint64_t)) {
-		uint64_t noise = next_random();
+		uint64_t noise;
+		if (options.period != 0 && at >= sizeof(head) + options.period)
+			memcpy(&noise, body + at - options.period, sizeof(noise));
+		else
+			noise = next_random();
 		memcpy(body + at, &noise, size - at < sizeof(noise) ? size - at : sizeof(noise));
 	}
 	memcpy(body, &head, sizeof(head));
@@ -282,7 +288,7 @@ static cs_error_t storm(cpg_handle_t handle, double end)
 static void usage(void)
 {
 	fprintf(stderr, "usage: cpg_storm --record FILE [--group NAME] [--rate PER_SECOND] [--min BYTES] [--max BYTES] "
-			"[--seconds N] [--seed N]\n");
+			"[--seconds N] [--seed N] [--period BYTES]\n");
 	exit(2);
 }
 
@@ -292,7 +298,8 @@ static void read_options(int argc, char **argv)
 		{"record", required_argument, NULL, 'f'},  {"group", required_argument, NULL, 'g'},
 		{"rate", required_argument, NULL, 'r'},	   {"min", required_argument, NULL, 'm'},
 		{"max", required_argument, NULL, 'M'},	   {"seconds", required_argument, NULL, 't'},
-		{"seed", required_argument, NULL, 's'},	   {NULL, 0, NULL, 0},
+		{"seed", required_argument, NULL, 's'},	   {"period", required_argument, NULL, 'p'},
+		{NULL, 0, NULL, 0},
 	};
 	int option;
 
@@ -305,11 +312,12 @@ static void read_options(int argc, char **argv)
 		case 'M': options.max = strtoul(optarg, NULL, 10); break;
 		case 't': options.seconds = atof(optarg); break;
 		case 's': options.seed = strtoull(optarg, NULL, 10); break;
+		case 'p': options.period = strtoul(optarg, NULL, 10); break;
 		default: usage();
 		}
 	}
 	if (options.record == NULL || optind != argc || options.rate <= 0 || options.min < sizeof(struct head) ||
-	    options.max < options.min || options.max > MAX_BODY || strlen(options.group) > CPG_MAX_NAME_LENGTH)
+	    options.max < options.min || options.max > MAX_BODY || options.period % sizeof(uint64_t) != 0 || strlen(options.group) > CPG_MAX_NAME_LENGTH)
 		usage();
 	/* A generator of this kind stays at 0 for ever, and small seeds start out alike. */
 	options.seed = (options.seed + 1) * 0x9e3779b97f4a7c15u | 1;

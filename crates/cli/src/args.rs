@@ -6,7 +6,9 @@ use std::time::Duration;
 
 use clap::{Parser, Subcommand, ValueEnum};
 
-use crate::lab::plan::{self, Groups, LabName, NodeNumber, NodeSet, Setting};
+use crate::lab::crypto::Crypto;
+use crate::lab::links::{LINKS_MAX, LinkNumber, MTU_MAX};
+use crate::lab::plan::{self, BadWord, Groups, LabName, NodeNumber, NodeSet, Setting};
 
 /// The Ferrosync cluster engine: a lab on this machine, and tools.
 #[derive(Debug, Parser)]
@@ -20,6 +22,9 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// A cluster of real daemons on this machine, each node in namespaces of its own.
     Lab(LabArgs),
+    /// The key that all nodes of an encrypted cluster share: corosync-keygen, with its options.
+    #[command(disable_help_flag = true)]
+    Keygen(KeygenArgs),
     /// A process of a node: started by the lab.
     #[command(hide = true)]
     LabNode(NodeArgs),
@@ -29,6 +34,13 @@ pub(crate) enum Command {
     /// The daemon: started by the lab.
     #[command(hide = true)]
     Daemon(DaemonArgs),
+}
+
+/// What `corosync-keygen` was given.
+#[derive(Debug, clap::Args)]
+pub(crate) struct KeygenArgs {
+    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+    pub(crate) arguments: Vec<OsString>,
 }
 
 /// Starts a lab and shows it until Ctrl-C; with a verb, acts on a lab that another terminal runs.
@@ -64,11 +76,20 @@ pub(crate) struct StartArgs {
     #[arg(long, value_enum, value_name = "WHAT")]
     pub(crate) wait: Option<WaitFor>,
     /// How the nodes talk.
-    #[arg(long, value_enum, default_value_t = Transport::Udpu)]
+    #[arg(long, value_enum, default_value_t = Transport::DEFAULT)]
     pub(crate) transport: Transport,
-    /// Version of IP that the ring uses.
-    #[arg(long, value_enum, default_value_t = IpVersion::V4)]
-    pub(crate) ip: IpVersion,
+    /// Cipher and hash of the ring, such as aes256/sha256, or none. [default: aes256/sha256 over knet]
+    #[arg(long, value_name = "CIPHER/HASH")]
+    crypto: Option<Crypto>,
+    /// Networks that connect every node with every other, 1 to 8.
+    #[arg(long, default_value_t = 1, value_name = "K", value_parser = clap::value_parser!(u8).range(1..=i64::from(LINKS_MAX)))]
+    pub(crate) links: u8,
+    /// Version of IP that the ring uses; 46 is IPv4 on links 0, 2, .. and IPv6 on links 1, 3, ..
+    #[arg(long, value_enum, default_value_t = IpVersions::V4)]
+    pub(crate) ip: IpVersions,
+    /// Longest packet of every interface, in bytes; the kernel's 1500 unless given.
+    #[arg(long, value_name = "BYTES", value_parser = clap::value_parser!(u32).range(i64::from(MTU_MIN)..=i64::from(MTU_MAX)))]
+    pub(crate) mtu: Option<u32>,
     /// Nodes that run the Corosync installed on this machine, such as 2,3 or all.
     #[arg(long, value_name = "LIST")]
     pub(crate) corosync: Option<NodeSet>,
@@ -86,6 +107,38 @@ pub(crate) struct StartArgs {
     pub(crate) plain: bool,
 }
 
+impl StartArgs {
+    /// How the ring is encrypted. Clear text where the transport cannot do better.
+    pub(crate) fn crypto(&self) -> Crypto {
+        let unsaid = match self.transport {
+            Transport::Knet => Crypto::STRONG,
+            Transport::Udpu | Transport::Udp => Crypto::NONE,
+        };
+        self.crypto.unwrap_or(unsaid)
+    }
+
+    /// Whether the options go together; the error says which do not.
+    pub(crate) fn check(&self) -> Result<(), BadWord> {
+        let refuse = |why: &str| Err(BadWord::new(why.to_owned()));
+        let ip = |version| LinkNumber::all(self.links).any(|link| self.ip.of(link) == version);
+        if self.transport != Transport::Knet && self.links > 1 {
+            return refuse("a ring has several links with --transport knet alone");
+        }
+        if self.transport != Transport::Knet && self.crypto() != Crypto::NONE {
+            return refuse("a ring is encrypted with --transport knet alone");
+        }
+        if ip(IpVersion::V6) && self.mtu.is_some_and(|mtu| mtu < MTU_MIN_V6) {
+            return refuse("IPv6 needs an --mtu of 1280 bytes");
+        }
+        Ok(())
+    }
+}
+
+/// Least that every IPv4 host takes in one piece (RFC 791, section 3.1).
+const MTU_MIN: u32 = 576;
+/// Least that a link must have for IPv6 (RFC 8200, section 5).
+const MTU_MIN_V6: u32 = 1280;
+
 /// What `--wait` waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(crate) enum WaitFor {
@@ -101,12 +154,39 @@ pub(crate) enum Transport {
     Knet,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+impl Transport {
+    /// What a lab uses that was not told.
+    const DEFAULT: Self = Self::Knet;
+}
+
+/// A version of IP.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum IpVersion {
+    V4,
+    V6,
+}
+
+/// The versions of IP that the links have.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum IpVersions {
     #[value(name = "4")]
     V4,
     #[value(name = "6")]
     V6,
+    #[value(name = "46")]
+    Both,
+}
+
+impl IpVersions {
+    /// The version that a link has.
+    pub(crate) fn of(self, link: LinkNumber) -> IpVersion {
+        match self {
+            Self::V4 => IpVersion::V4,
+            Self::V6 => IpVersion::V6,
+            Self::Both if link.get().is_multiple_of(2) => IpVersion::V4,
+            Self::Both => IpVersion::V6,
+        }
+    }
 }
 
 /// What can be done to a running lab.
@@ -138,17 +218,20 @@ pub(crate) enum Verb {
         which: WhichLab,
         sides: Groups,
     },
-    /// Undo every partition and plug every cable in.
+    /// Undo every partition, plug every cable in and let it have its full width.
     Heal {
         #[command(flatten)]
         which: WhichLab,
     },
-    /// Pull or plug a node's network cable.
+    /// Pull or plug cables of a node, or make them lose long packets.
     Link {
         #[command(flatten)]
         which: WhichLab,
         node: NodeNumber,
-        state: LinkState,
+        /// `1 down`, `1 up`, `1 mtu 1200` (longer packets are lost), `1 mtu full`; without the link's number for all
+        /// links of the node.
+        #[arg(required = true, num_args = 1..=3, value_name = "[LINK] CHANGE")]
+        change: Vec<String>,
     },
     /// Show the state of every node.
     Status {
@@ -208,9 +291,12 @@ pub(crate) struct NodeArgs {
     pub(crate) dir: PathBuf,
     #[arg(long, value_enum)]
     pub(crate) daemon: DaemonKind,
-    /// Version of IP that the node cannot do without.
+    /// Links of the lab.
+    #[arg(long)]
+    pub(crate) links: u8,
+    /// Versions of IP that the node cannot do without.
     #[arg(long, value_enum)]
-    pub(crate) ip: IpVersion,
+    pub(crate) ip: IpVersions,
     /// Most milliseconds between two looks at the daemon.
     #[arg(long)]
     pub(crate) probe_ms: u64,
@@ -251,4 +337,47 @@ pub(crate) struct MapArgs {
 pub(crate) struct DaemonArgs {
     #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
     pub(crate) arguments: Vec<OsString>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    impl StartArgs {
+        /// The options of `ferrosync lab` in a line.
+        pub(crate) fn of(words: &str) -> Self {
+            let all = ["ferrosync", "lab"]
+                .into_iter()
+                .chain(words.split_whitespace());
+            let args = Args::try_parse_from(all).expect("options");
+            let Command::Lab(lab) = args.command else {
+                panic!("{words}");
+            };
+            lab.start
+        }
+    }
+
+    #[test]
+    fn knet_alone_encrypts_and_has_several_links() {
+        assert_eq!(StartArgs::of("--transport knet").crypto(), Crypto::STRONG);
+        assert_eq!(
+            StartArgs::of("--transport knet --crypto none").crypto(),
+            Crypto::NONE
+        );
+        assert_eq!(StartArgs::of("--transport udpu").crypto(), Crypto::NONE);
+        for words in [
+            "--transport knet --links 8 --ip 46 --mtu 1280",
+            "--transport udpu --crypto none --ip 46 --mtu 576",
+            "--transport udp --ip 6 --mtu 9000",
+        ] {
+            assert_eq!(StartArgs::of(words).check(), Ok(()), "{words}");
+        }
+        for words in [
+            "--transport udpu --links 2",
+            "--transport udp --crypto aes256/sha256",
+            "--transport knet --links 2 --ip 46 --mtu 1279",
+        ] {
+            assert!(StartArgs::of(words).check().is_err(), "{words}");
+        }
+    }
 }

@@ -1,10 +1,11 @@
 //! `cargo xtask bench`: our daemon and corosync side by side, in one run, under the same C client.
 //!
-//! Runs alternate between the daemons, so that a machine that slows down slows both; each figure is the median of its
-//! runs. The ratios are printed and written as JSON and as a picture to `target/bench/`.
+//! Runs alternate between the rings and the daemons, so that a machine that slows down slows all; each figure is the
+//! median of its runs. The ratios are printed and written as JSON and as a picture to `target/bench/`.
 
 mod measure;
 mod picture;
+mod ring;
 mod summary;
 
 use std::fs;
@@ -15,6 +16,7 @@ use crate::interop::lab::{Lab, Peers, Plan};
 use crate::interop::{self, Setup};
 use crate::workspace::Workspace;
 use measure::Measured;
+use ring::{Crypto, Ring, Transport};
 use summary::Summary;
 
 /// Options of `cargo xtask bench`.
@@ -23,9 +25,20 @@ pub(crate) struct Args {
     /// Runs of each daemon; an odd number has a median of its own.
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..))]
     runs: u8,
-    /// How the nodes talk.
-    #[arg(long, default_value = "udpu", value_parser = ["udpu", "udp"])]
-    transport: String,
+    /// How the nodes talk; several, separated by commas, are shown side by side.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "udpu")]
+    transport: Vec<Transport>,
+    /// Cipher and hash of rings over knet; several are shown side by side.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "none")]
+    crypto: Vec<Crypto>,
+    /// The daemons to measure.
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "corosync,ferrosync"
+    )]
+    daemon: Vec<Daemon>,
     /// Seconds of sending for each message size.
     #[arg(long, default_value_t = 3)]
     seconds: u32,
@@ -35,7 +48,7 @@ pub(crate) struct Args {
 }
 
 /// A daemon to measure.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Daemon {
     Corosync,
     Ferrosync,
@@ -51,60 +64,78 @@ impl Daemon {
 
     fn peers(self) -> Peers {
         match self {
-            Self::Corosync => Peers::All,
-            Self::Ferrosync => Peers::None,
+            Self::Corosync => Peers::ALL,
+            Self::Ferrosync => Peers::NONE,
         }
     }
 }
 
-/// Measures both daemons and writes the comparison.
+/// The runs of both daemons on rings of one kind.
+struct Runs {
+    ring: Ring,
+    corosync: Vec<Measured>,
+    ferrosync: Vec<Measured>,
+}
+
+/// Measures the daemons and writes the comparison.
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
     if let Some(why) = interop::missing() {
         bail!("cannot run here: {why}");
     }
     let setup = Setup::build(workspace)?;
-    let (mut theirs, mut ours) = (Vec::new(), Vec::new());
+    let mut all: Vec<Runs> = ring::rings(&args.transport, &args.crypto)
+        .into_iter()
+        .map(|ring| Runs {
+            ring,
+            corosync: Vec::new(),
+            ferrosync: Vec::new(),
+        })
+        .collect();
     for round in 1..=args.runs {
-        for (daemon, results) in [
-            (Daemon::Corosync, &mut theirs),
-            (Daemon::Ferrosync, &mut ours),
-        ] {
-            println!("run {round} of {}: {}", args.runs, daemon.name());
-            results.push(measure_one(&setup, daemon, args)?);
+        for runs in &mut all {
+            for daemon in &args.daemon {
+                let (name, ring) = (daemon.name(), runs.ring.label());
+                println!("run {round} of {}: {name} over {ring}", args.runs);
+                let measured = measure_one(&setup, *daemon, runs.ring, args)
+                    .with_context(|| format!("{name} over {ring}"))?;
+                match daemon {
+                    Daemon::Corosync => runs.corosync.push(measured),
+                    Daemon::Ferrosync => runs.ferrosync.push(measured),
+                }
+            }
         }
     }
-    let summary = Summary::of(&theirs, &ours);
-    print!("{}", summary.table());
+    let summaries = all.iter().map(Summary::of).collect::<Vec<_>>();
+    for summary in &summaries {
+        print!("{}", summary.table());
+    }
+    write(workspace, args, &summaries)
+}
+
+fn write(workspace: &Workspace, args: &Args, summaries: &[Summary]) -> anyhow::Result<()> {
     let dir = workspace.target.join("bench");
     fs::create_dir_all(&dir).with_context(|| format!("{}", dir.display()))?;
     let conditions = serde_json::json!({
         "nodes": NODES,
-        "transport": args.transport,
         "runs": args.runs,
         "seconds_per_size": args.seconds,
         "idle_seconds": args.idle,
         "processors": std::thread::available_parallelism().map_or(0, usize::from),
     });
-    let json = serde_json::to_string_pretty(&summary.json(&conditions))?;
+    let json = serde_json::to_string_pretty(&summary::json(summaries, &conditions))?;
     fs::write(dir.join("results.json"), json + "\n")?;
-    fs::write(dir.join("ratios.svg"), picture::draw(&summary))?;
+    fs::write(dir.join("ratios.svg"), picture::draw(summaries))?;
     println!("written to {}", dir.display());
     Ok(())
 }
 
-fn measure_one(setup: &Setup, daemon: Daemon, args: &Args) -> anyhow::Result<Measured> {
+fn measure_one(setup: &Setup, daemon: Daemon, ring: Ring, args: &Args) -> anyhow::Result<Measured> {
     let plan = Plan {
-        nodes: NODES,
-        corosync: daemon.peers(),
-        transport: if args.transport == "udp" {
-            "udp"
-        } else {
-            "udpu"
-        },
-        settings: &[],
+        crypto: ring.crypto.words(),
+        ..Plan::new(NODES, daemon.peers(), ring.transport.word())
     };
     let lab = Lab::start(setup, &format!("bench-{}", daemon.name()), &plan)?;
-    measure::all(setup, &lab, args).with_context(|| daemon.name())
+    measure::all(setup, &lab, args)
 }
 
 const NODES: u8 = 3;

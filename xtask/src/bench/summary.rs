@@ -4,92 +4,112 @@ use std::fmt::Write as _;
 
 use serde_json::{Value, json};
 
+use super::Runs;
 use super::measure::{Better, Measured, Metric};
+use super::ring::Ring;
 
-/// The comparison of two daemons.
+/// The comparison of the daemons on rings of one kind.
 pub(super) struct Summary {
-    /// One entry per figure that both have.
+    /// How the nodes talk.
+    pub(super) ring: Ring,
+    /// One entry per figure that was taken.
     pub(super) figures: Vec<Figure>,
 }
 
-/// One figure of both daemons.
+/// One figure.
 pub(super) struct Figure {
     /// Which.
     pub(super) metric: Metric,
-    /// Median of corosync's runs.
-    pub(super) corosync: f64,
-    /// Median of our daemon's runs.
-    pub(super) ferrosync: f64,
+    /// Median of corosync's runs, if it had any.
+    pub(super) corosync: Option<f64>,
+    /// Median of our daemon's runs, if it had any.
+    pub(super) ferrosync: Option<f64>,
 }
 
 impl Figure {
-    /// How many times better our daemon is: 1 is equal, 2 twice as good, whichever direction is good.
-    pub(super) fn advantage(&self) -> f64 {
+    /// How many times better our daemon is: 1 is equal, 2 twice as good, whichever direction is good. `None` when
+    /// only one of them was measured.
+    pub(super) fn advantage(&self) -> Option<f64> {
+        let (corosync, ferrosync) = (self.corosync?, self.ferrosync?);
         let (good, bad) = match self.metric.better() {
-            Better::Higher => (self.ferrosync, self.corosync),
-            Better::Lower => (self.corosync, self.ferrosync),
+            Better::Higher => (ferrosync, corosync),
+            Better::Lower => (corosync, ferrosync),
         };
         // Idle processor time may well be 0 ticks on both sides.
-        if good == bad { 1.0 } else { good / bad }
+        Some(if good == bad { 1.0 } else { good / bad })
     }
 }
 
 impl Summary {
     /// Compares the runs of both.
-    pub(super) fn of(corosync: &[Measured], ferrosync: &[Measured]) -> Self {
-        let metrics = corosync.first().into_iter().flat_map(Measured::keys);
-        let figure = |metric: &Metric| {
-            Some(Figure {
-                metric: *metric,
-                corosync: median(corosync, *metric)?,
-                ferrosync: median(ferrosync, *metric)?,
-            })
+    pub(super) fn of(runs: &Runs) -> Self {
+        let first = runs.corosync.first().or_else(|| runs.ferrosync.first());
+        let figure = |metric: &Metric| Figure {
+            metric: *metric,
+            corosync: median(&runs.corosync, *metric),
+            ferrosync: median(&runs.ferrosync, *metric),
         };
         Self {
-            figures: metrics.filter_map(figure).collect(),
+            ring: runs.ring,
+            figures: first
+                .into_iter()
+                .flat_map(Measured::keys)
+                .map(figure)
+                .collect(),
         }
     }
 
     /// For people.
     pub(super) fn table(&self) -> String {
+        let known = |number: Option<f64>, digits: usize| {
+            number.map_or_else(|| "-".to_owned(), |number| format!("{number:.digits$}"))
+        };
         let mut text = format!(
             "{:32} {:>12} {:>12} {:>18}\n",
-            "median of the runs", "corosync", "ferrosync", "times as good"
+            format!("{}, median of the runs", self.ring.label()),
+            "corosync",
+            "ferrosync",
+            "times as good"
         );
         for figure in &self.figures {
             writeln!(
                 text,
-                "{:32} {:>12.1} {:>12.1} {:>18.2}",
+                "{:32} {:>12} {:>12} {:>18}",
                 figure.metric.label(),
-                figure.corosync,
-                figure.ferrosync,
-                figure.advantage()
+                known(figure.corosync, 1),
+                known(figure.ferrosync, 1),
+                known(figure.advantage(), 2)
             )
             .expect("a String takes all that is written");
         }
         text
     }
 
-    /// For programs.
-    pub(super) fn json(&self, conditions: &Value) -> Value {
-        let figures: Vec<Value> = self
-            .figures
-            .iter()
-            .map(|figure| {
-                json!({
-                    "figure": figure.metric.label(),
-                    "better": match figure.metric.better() {
-                        Better::Higher => "higher",
-                        Better::Lower => "lower",
-                    },
-                    "corosync": figure.corosync,
-                    "ferrosync": figure.ferrosync,
-                    "times_as_good": figure.advantage(),
-                })
+    fn json(&self) -> Value {
+        let figure = |figure: &Figure| {
+            json!({
+                "figure": figure.metric.label(),
+                "better": match figure.metric.better() {
+                    Better::Higher => "higher",
+                    Better::Lower => "lower",
+                },
+                "corosync": figure.corosync,
+                "ferrosync": figure.ferrosync,
+                "times_as_good": figure.advantage(),
             })
-            .collect();
-        json!({ "conditions": conditions, "figures": figures })
+        };
+        json!({
+            "transport": self.ring.transport.word(),
+            "crypto": self.ring.crypto.words(),
+            "figures": self.figures.iter().map(figure).collect::<Vec<_>>(),
+        })
     }
+}
+
+/// All of it for programs.
+pub(super) fn json(summaries: &[Summary], conditions: &Value) -> Value {
+    let rings: Vec<Value> = summaries.iter().map(Summary::json).collect();
+    json!({ "conditions": conditions, "rings": rings })
 }
 
 /// The middle of all runs' values, or of the two in the middle; `None` when no run has one.
@@ -106,56 +126,58 @@ fn median(runs: &[Measured], metric: Metric) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
+    use super::super::ring::{Crypto, Transport};
     use super::*;
 
-    fn runs(metric: Metric, values: &[f64]) -> Vec<Measured> {
-        values
-            .iter()
-            .map(|value| Measured::from([(metric, *value)]))
-            .collect()
+    fn summary(metric: Metric, corosync: &[f64], ferrosync: &[f64]) -> Summary {
+        let runs = |values: &[f64]| {
+            let run = |value: &f64| Measured::from([(metric, *value)]);
+            values.iter().map(run).collect()
+        };
+        Summary::of(&Runs {
+            ring: Ring {
+                transport: Transport::Knet,
+                crypto: Crypto::Aes256Sha256,
+            },
+            corosync: runs(corosync),
+            ferrosync: runs(ferrosync),
+        })
     }
 
     #[test]
     fn medians_are_compared_and_one_bad_run_does_not_matter() {
-        let metric = Metric::Throughput(64);
-        let summary = Summary::of(
-            &runs(metric, &[10.0, 1.0, 12.0]),
-            &runs(metric, &[30.0, 20.0]),
-        );
+        let summary = summary(Metric::Throughput(64), &[10.0, 1.0, 12.0], &[30.0, 20.0]);
         let figure = &summary.figures[0];
-        assert_eq!((figure.corosync, figure.ferrosync), (10.0, 25.0));
-        assert_eq!(figure.advantage(), 2.5);
+        assert_eq!(
+            (figure.corosync, figure.ferrosync),
+            (Some(10.0), Some(25.0))
+        );
+        assert_eq!(figure.advantage(), Some(2.5));
     }
 
     #[test]
     fn less_is_better_for_latency() {
-        let summary = Summary::of(
-            &runs(Metric::LatencyP99, &[300.0]),
-            &runs(Metric::LatencyP99, &[100.0]),
-        );
-        assert_eq!(summary.figures[0].advantage(), 3.0);
+        let summary = summary(Metric::LatencyP99, &[300.0], &[100.0]);
+        assert_eq!(summary.figures[0].advantage(), Some(3.0));
         assert!(summary.table().contains("3.00"));
-        assert_eq!(
-            summary.json(&Value::Null)["figures"][0]["times_as_good"],
-            3.0
-        );
+        let ring = &json(&[summary], &Value::Null)["rings"][0];
+        assert_eq!(ring["figures"][0]["times_as_good"], 3.0);
+        assert_eq!(ring["crypto"], "aes256/sha256");
     }
 
     #[test]
     fn two_idle_daemons_are_equal() {
-        let summary = Summary::of(
-            &runs(Metric::IdleCpu, &[0.0]),
-            &runs(Metric::IdleCpu, &[0.0]),
-        );
-        assert_eq!(summary.figures[0].advantage(), 1.0);
+        let summary = summary(Metric::IdleCpu, &[0.0], &[0.0]);
+        assert_eq!(summary.figures[0].advantage(), Some(1.0));
     }
 
     #[test]
-    fn what_only_one_side_has_is_left_out() {
-        let summary = Summary::of(
-            &runs(Metric::IdleCpu, &[1.0]),
-            &runs(Metric::LatencyP50, &[1.0]),
-        );
-        assert!(summary.figures.is_empty());
+    fn one_daemon_alone_has_figures_and_no_ratio() {
+        for (corosync, ferrosync) in [(&[2.0][..], &[][..]), (&[], &[2.0])] {
+            let summary = summary(Metric::LatencyP50, corosync, ferrosync);
+            assert_eq!(summary.figures.len(), 1);
+            assert_eq!(summary.figures[0].advantage(), None);
+            assert!(summary.table().contains(" - "), "{}", summary.table());
+        }
     }
 }

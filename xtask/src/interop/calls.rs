@@ -15,16 +15,11 @@ pub(super) fn run(
     nodes: u8,
 ) -> anyhow::Result<Outcome> {
     let answers = |daemon, corosync| {
-        let plan = Plan {
-            nodes,
-            corosync,
-            transport: "udpu",
-            settings: &[],
-        };
+        let plan = Plan::new(nodes, corosync, "udpu");
         answers(setup, program, arguments, daemon, &plan)
     };
-    let theirs = answers("corosync", Peers::All)?;
-    let ours = answers("ferrosync", Peers::None)?;
+    let theirs = answers("corosync", Peers::ALL)?;
+    let ours = answers("ferrosync", setup.corosync.unwrap_or(Peers::NONE))?;
     let lines = theirs.lines().count();
     if lines == 0 {
         bail!("{program} said nothing");

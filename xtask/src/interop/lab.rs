@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
+use std::str::FromStr;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -22,19 +23,81 @@ pub(crate) struct Plan {
     pub(crate) corosync: Peers,
     /// `totem.transport`.
     pub(crate) transport: &'static str,
+    /// Cipher and hash, such as `aes256/sha256`, or `none`.
+    pub(crate) crypto: &'static str,
+    /// Networks that connect every node with every other.
+    pub(crate) links: u8,
+    /// Versions of IP: `4`, `6`, or `46` for both in turn.
+    pub(crate) ip: &'static str,
     /// Settings of corosync.conf, such as `totem.token=1000`.
     pub(crate) settings: &'static [&'static str],
 }
 
-/// Which nodes run the Corosync of this machine.
+impl Plan {
+    /// Nodes with one IPv4 link of clear text and no setting of their own.
+    pub(crate) const fn new(nodes: u8, corosync: Peers, transport: &'static str) -> Self {
+        Self {
+            nodes,
+            corosync,
+            transport,
+            crypto: "none",
+            links: 1,
+            ip: "4",
+            settings: &[],
+        }
+    }
+}
+
+/// Which nodes run the Corosync of this machine; the bit of node 1 is the lowest.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum Peers {
+pub(crate) struct Peers(u32);
+
+impl Peers {
     /// None: all are ours.
-    None,
+    pub(crate) const NONE: Self = Self(0);
     /// All.
-    All,
-    /// These.
-    These(&'static [u8]),
+    pub(crate) const ALL: Self = Self(u32::MAX);
+
+    /// These, numbered from 1 to 32.
+    pub(crate) const fn these(mut nodes: &[u8]) -> Self {
+        let mut bits = 0;
+        while let [node, rest @ ..] = nodes {
+            bits |= 1 << (*node - 1);
+            nodes = rest;
+        }
+        Self(bits)
+    }
+
+    /// The words of the lab's `--corosync`; `None` where it needs none.
+    fn words(self) -> Option<String> {
+        let named: Vec<u8> = (1..=32).filter(|n| self.0 & (1 << (n - 1)) != 0).collect();
+        match self {
+            Self::NONE => None,
+            Self::ALL => Some("all".into()),
+            Self(_) => Some(list(&named)),
+        }
+    }
+}
+
+impl FromStr for Peers {
+    type Err = String;
+
+    /// Reads `all`, `none` or a list such as `1,3`.
+    fn from_str(words: &str) -> Result<Self, String> {
+        match words {
+            "all" => return Ok(Self::ALL),
+            "none" => return Ok(Self::NONE),
+            _ => {}
+        }
+        let node = |word: &str| match word.parse() {
+            Ok(node) if (1..=32).contains(&node) => Ok(node),
+            Ok(_) | Err(_) => Err(format!(
+                "`{word}` is no node: write all, none or such as 1,3"
+            )),
+        };
+        let nodes: Vec<u8> = words.split(',').map(node).collect::<Result<_, _>>()?;
+        Ok(Self::these(&nodes))
+    }
 }
 
 /// A running lab; dropping it ends it.
@@ -60,10 +123,10 @@ impl Lab {
         let mut command = lab_command(&setup.program, &files);
         command.args(["--plain", "--name", &name, "--transport", plan.transport]);
         command.args(["--nodes", &plan.nodes.to_string()]);
-        match plan.corosync {
-            Peers::None => {}
-            Peers::All => drop(command.args(["--corosync", "all"])),
-            Peers::These(nodes) => drop(command.args(["--corosync", &list(nodes)])),
+        command.args(["--links", &plan.links.to_string()]);
+        command.args(["--crypto", plan.crypto, "--ip", plan.ip]);
+        if let Some(nodes) = plan.corosync.words() {
+            command.args(["--corosync", &nodes]);
         }
         for setting in plan.settings {
             command.args(["--set", setting]);
@@ -108,6 +171,13 @@ impl Lab {
         process::output(self.verb("partition").arg(sides)).map(drop)
     }
 
+    /// Does to cables of a node what the words of `ferrosync lab link` say, such as `0 down`.
+    pub(crate) fn cable(&self, node: u8, change: &str) -> anyhow::Result<()> {
+        let mut command = self.verb("link");
+        command.arg(node.to_string()).args(change.split(' '));
+        process::output(&mut command).map(drop)
+    }
+
     /// Undoes every cut.
     pub(crate) fn heal(&self) -> anyhow::Result<()> {
         process::output(&mut self.verb("heal")).map(drop)
@@ -132,6 +202,13 @@ impl Lab {
     /// Group messages that the node's daemon has delivered since it started.
     pub(crate) fn delivered(&self, node: u8) -> anyhow::Result<u64> {
         Ok(self.status(node)?["delivered"].as_u64().unwrap_or(0))
+    }
+
+    /// A number of the statistics that a node's daemon keeps; an error while it does not have it.
+    pub(crate) fn statistic(&self, node: u8, key: &str) -> anyhow::Result<u64> {
+        let line = self.output(node, &["corosync-cmapctl", "-m", "stats", "-g", key])?;
+        let (_, value) = line.split_once('=').context("no value")?;
+        Ok(value.trim().parse()?)
     }
 
     fn verb(&self, verb: &str) -> Command {
@@ -238,3 +315,20 @@ static LABS: AtomicU32 = AtomicU32::new(0);
 const FORMED_WITHIN: Duration = Duration::from_secs(90);
 const DOWN_WITHIN: Duration = Duration::from_secs(30);
 const POLL: Duration = Duration::from_millis(50);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn peers_are_all_none_or_a_list() {
+        let words = |text: &str| text.parse::<Peers>().map(Peers::words);
+        assert_eq!(words("all"), Ok(Some("all".into())));
+        assert_eq!(words("none"), Ok(None));
+        assert_eq!(words("3,1,32"), Ok(Some("1,3,32".into())));
+        assert_eq!("2,3".parse(), Ok(Peers::these(&[3, 2])));
+        for text in ["", "0", "33", "1,", "some"] {
+            assert!(words(text).is_err(), "{text}");
+        }
+    }
+}

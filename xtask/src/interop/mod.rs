@@ -9,6 +9,7 @@ pub(crate) mod lab;
 mod records;
 mod reload;
 mod storm;
+mod tools;
 
 use std::fs;
 use std::path::PathBuf;
@@ -23,6 +24,7 @@ use crate::process::{self, cargo};
 use crate::test::Report;
 use crate::workspace::Workspace;
 use cases::{CASES, Case};
+use lab::Peers;
 
 /// Options of `cargo xtask interop`.
 #[derive(clap::Args)]
@@ -36,6 +38,10 @@ pub(crate) struct Args {
     /// Rounds of trouble in each storm.
     #[arg(long, default_value_t = 1)]
     rounds: u8,
+    /// Nodes that run corosync, such as all, none or 1,3; otherwise each case has its own. Cases that compare the two
+    /// daemons put these nodes beside a cluster of corosync alone.
+    #[arg(long, value_name = "LIST")]
+    corosync: Option<Peers>,
 }
 
 /// What every case needs.
@@ -50,6 +56,8 @@ pub(crate) struct Setup {
     pub(crate) labs: TempDir,
     /// Rounds of trouble in each storm.
     pub(crate) rounds: u8,
+    /// Nodes that run corosync, where not those of the case.
+    pub(crate) corosync: Option<Peers>,
 }
 
 impl Setup {
@@ -64,6 +72,7 @@ impl Setup {
             clients,
             dir,
             rounds: 1,
+            corosync: None,
             labs: tempfile::Builder::new().prefix("ferrosync-").tempdir()?,
         })
     }
@@ -94,6 +103,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
         |case: &&Case| args.only.is_empty() || args.only.iter().any(|name| name == case.name);
     let setup = Setup {
         rounds: args.rounds,
+        corosync: args.corosync,
         ..Setup::build(workspace)?
     };
     run_cases(&setup, CASES.iter().filter(wanted))
@@ -125,7 +135,7 @@ fn run_cases<'a>(setup: &Setup, cases: impl Iterator<Item = &'a Case>) -> anyhow
     for case in cases {
         println!("interop {}: {}", case.name, case.about);
         let start = Instant::now();
-        let outcome = (case.run)(setup);
+        let outcome = case.run(setup);
         let took = start.elapsed().as_secs_f64();
         match outcome {
             Ok(Outcome::Passed(what)) => {

@@ -13,10 +13,8 @@ use super::{Outcome, Setup};
 /// Node 1 is corosync's, nodes 2 and 3 are ours; node 3 leaves the nodelist and comes back.
 pub(super) fn run(setup: &Setup) -> anyhow::Result<Outcome> {
     let plan = Plan {
-        nodes: 3,
-        corosync: Peers::These(&[THEIRS]),
-        transport: "udpu",
         settings: &["totem.token=1000"],
+        ..Plan::new(3, Peers::these(&[THEIRS]), "udpu")
     };
     let case = Case {
         setup,

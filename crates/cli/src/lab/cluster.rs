@@ -4,7 +4,7 @@ use std::fmt;
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, Write as _};
 use std::os::fd::{AsFd as _, BorrowedFd};
-use std::os::unix::fs::DirBuilderExt as _;
+use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 use std::thread;
@@ -15,18 +15,19 @@ use anyhow::{Context as _, Result, anyhow, bail};
 use super::control::DaemonVerb;
 use super::hub::Hub;
 use super::lines::{LineReader, Lines};
+use super::links::{CableOrder, Cables};
 use super::mounts;
 use super::node;
 use super::plan::{NodeNumber, NodeSet};
 use super::report::{Order, Report, Seen};
-use crate::args::{DaemonKind, LinkState, NodeArgs, Stage};
+use crate::args::{DaemonKind, NodeArgs, Stage};
 
 /// A node, seen from the lab.
 pub(super) struct Node {
     pub(super) number: NodeNumber,
     pub(super) daemon: DaemonKind,
     pub(super) state: State,
-    pub(super) link: LinkState,
+    pub(super) cables: Cables,
     /// What the daemon answered last; nothing while it does not answer.
     pub(super) seen: Option<Seen>,
     /// Why the daemon did not answer last.
@@ -114,8 +115,8 @@ struct Counted {
 
 impl Node {
     /// Makes the node's files and starts its keeper.
-    fn launch(args: &NodeArgs, conf: &str, hosts: &str) -> Result<Self> {
-        make_files(&args.dir, conf, hosts)?;
+    fn launch(args: &NodeArgs, common: &Common<'_>) -> Result<Self> {
+        make_files(&args.dir, common)?;
         let mut keeper = node::command(args, Stage::Keeper)
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
@@ -130,7 +131,7 @@ impl Node {
             number: args.number,
             daemon: args.daemon,
             state: State::Booting,
-            link: LinkState::Up,
+            cables: Cables::new(args.links),
             seen: None,
             silence: None,
             rates: Rates::default(),
@@ -231,6 +232,8 @@ pub(super) struct Cluster {
 pub(super) struct Common<'a> {
     pub(super) conf: &'a str,
     pub(super) hosts: &'a str,
+    /// The secret of an encrypted ring; it is there in every lab.
+    pub(super) key: &'a [u8],
 }
 
 impl Cluster {
@@ -238,8 +241,7 @@ impl Cluster {
     pub(super) fn launch(nodes: &[NodeArgs], common: &Common<'_>) -> Result<Self> {
         let mut cluster = Self { nodes: Vec::new() };
         for args in nodes {
-            let node = Node::launch(args, common.conf, common.hosts)?;
-            cluster.nodes.push(node);
+            cluster.nodes.push(Node::launch(args, common)?);
         }
         Ok(cluster)
     }
@@ -317,16 +319,23 @@ impl Cluster {
         }
     }
 
-    /// Notes that a cable was pulled or plugged.
-    pub(super) fn set_link(&mut self, number: NodeNumber, state: LinkState) -> Result<()> {
-        self.node_mut(number)?.link = state;
+    /// Notes what is done to cables of a node. Fails if the node has no such cable, or none yet.
+    pub(super) fn change_cables(&mut self, number: NodeNumber, order: CableOrder) -> Result<()> {
+        self.init(number)?;
+        let links = self.node_mut(number)?.cables.iter().count();
+        if let Some(link) = order.link
+            && usize::from(link.get()) >= links
+        {
+            bail!("there is no link {link}: the lab has {links}, counted from 0");
+        }
+        self.node_mut(number)?.cables.change(order);
         Ok(())
     }
 
-    /// Notes that all cables are plugged.
-    pub(super) fn plug_all(&mut self) {
+    /// Notes that all cables are as they were at first.
+    pub(super) fn mend_cables(&mut self) {
         for node in &mut self.nodes {
-            node.link = LinkState::Up;
+            node.cables.mend();
         }
     }
 
@@ -408,7 +417,7 @@ impl Drop for Cluster {
     }
 }
 
-fn make_files(dir: &Path, conf: &str, hosts: &str) -> Result<()> {
+fn make_files(dir: &Path, common: &Common<'_>) -> Result<()> {
     let make = |dir: PathBuf| {
         DirBuilder::new()
             .recursive(true)
@@ -420,11 +429,16 @@ fn make_files(dir: &Path, conf: &str, hosts: &str) -> Result<()> {
         make(dir.join(own.name))?;
     }
     make(dir.join(mounts::CONF.name).join("uidgid.d"))?;
-    let write = |path: PathBuf, text: &str| {
-        fs::write(&path, text).with_context(|| format!("cannot write {}", path.display()))
+    let write = |path: PathBuf, mode: u32, bytes: &[u8]| {
+        let mut options = OpenOptions::new();
+        let file = options.write(true).create_new(true).mode(mode).open(&path);
+        file.and_then(|mut file| file.write_all(bytes))
+            .with_context(|| format!("cannot write {}", path.display()))
     };
-    write(dir.join(mounts::CONF.name).join("corosync.conf"), conf)?;
-    write(dir.join(mounts::HOSTS), hosts)
+    let conf = dir.join(mounts::CONF.name);
+    write(conf.join("corosync.conf"), 0o644, common.conf.as_bytes())?;
+    write(conf.join("authkey"), 0o400, common.key)?;
+    write(dir.join(mounts::HOSTS), 0o644, common.hosts.as_bytes())
 }
 
 /// Where the node's own processes complain, which is not the terminal that shows the lab.

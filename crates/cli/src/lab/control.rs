@@ -11,9 +11,10 @@ use std::time::Duration;
 use anyhow::{Context as _, Result, bail};
 
 use super::lines::{LineReader, Lines};
+use super::links::CableOrder;
 use super::node::word;
 use super::plan::{Groups, LabName, NodeNumber, NodeSet};
-use crate::args::{Format, LinkState};
+use crate::args::Format;
 use crate::lab::place::Paths;
 
 /// What a second terminal may ask of a lab.
@@ -23,7 +24,7 @@ pub(super) enum Request {
     Daemon(DaemonVerb, NodeNumber),
     Partition(Groups),
     Heal,
-    Link(NodeNumber, LinkState),
+    Link(NodeNumber, CableOrder),
     Status(Format),
     /// Whether these nodes, or all, see each other and have quorum.
     Formed(Option<NodeSet>),
@@ -50,7 +51,7 @@ impl fmt::Display for Request {
             Self::Daemon(verb, node) => write!(f, "daemon {} {node}", word(verb)),
             Self::Partition(groups) => write!(f, "partition {groups}"),
             Self::Heal => f.write_str("heal"),
-            Self::Link(node, state) => write!(f, "link {node} {}", word(state)),
+            Self::Link(node, order) => write!(f, "link {node} {order}"),
             Self::Status(format) => write!(f, "status {}", word(format)),
             Self::Formed(None) => f.write_str("formed"),
             Self::Formed(Some(nodes)) => write!(f, "formed {nodes}"),
@@ -69,7 +70,7 @@ impl FromStr for Request {
             ["daemon", verb, node] => Self::Daemon(value(verb)?, node.parse()?),
             ["partition", groups] => Self::Partition(groups.parse()?),
             ["heal"] => Self::Heal,
-            ["link", node, state] => Self::Link(node.parse()?, value(state)?),
+            ["link", node, ref order @ ..] => Self::Link(node.parse()?, order.join(" ").parse()?),
             ["status", format] => Self::Status(value(format)?),
             ["formed"] => Self::Formed(None),
             ["formed", nodes] => Self::Formed(Some(nodes.parse()?)),
@@ -208,7 +209,8 @@ mod tests {
             Request::Daemon(DaemonVerb::Restart, node),
             Request::Partition("1,2/3".parse().expect("sides")),
             Request::Heal,
-            Request::Link(node, LinkState::Down),
+            Request::Link(node, "down".parse().expect("an order")),
+            Request::Link(node, "1 mtu 1200".parse().expect("an order")),
             Request::Status(Format::Json),
             Request::Formed(None),
             Request::Formed(Some("1,2".parse().expect("nodes"))),

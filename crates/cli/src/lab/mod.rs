@@ -2,9 +2,9 @@
 //!
 //! ```text
 //! ferrosync lab                 in a network namespace of its own (and a user namespace, unless root): the hub
-//!   |                           bridges side0, side1, .. with one port per node; control socket; view
+//!   |                           bridges l0side0, l0side1, .. for each link; one port per node and link
 //!   +- lab-node keeper (node 1) makes network, mount, host name, IPC and process namespaces
-//!   |    +- lab-node init       process 1 of the node: mounts, eth0, starts and signals the daemon
+//!   |    +- lab-node init       process 1 of the node: mounts, eth0, .., starts and signals the daemon
 //!   |         +- daemon         ferrosync's or Debian's corosync
 //!   |         +- lab-node probe looks at the daemon and reports
 //!   +- lab-node keeper (node 2) ..
@@ -13,6 +13,8 @@
 //! A node lives as long as the pipe from the lab to its init: when the lab ends, in whatever way, every process
 //! of every node ends with it, and the kernel takes the namespaces and interfaces away.
 
+pub(crate) mod crypto;
+pub(crate) mod links;
 pub(crate) mod plan;
 
 mod cluster;

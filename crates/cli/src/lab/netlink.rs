@@ -69,13 +69,21 @@ impl Netlink {
         .with_context(|| format!("cannot make bridge {name} (kernel module `bridge`)"))
     }
 
-    /// A cable: `name` here, `peer` in the network namespace of process `pid`.
-    pub(super) fn add_cable(&mut self, name: &str, peer: &str, pid: u32) -> Result<()> {
+    /// A cable: `name` here, `peer` in the network namespace of process `pid`; packets of up to `mtu` bytes, or what
+    /// the kernel thinks fit.
+    pub(super) fn add_cable(
+        &mut self,
+        name: &str,
+        peer: &str,
+        pid: u32,
+        mtu: Option<u32>,
+    ) -> Result<()> {
         let mut far = LinkMessage::default();
         far.attributes = vec![
             LinkAttribute::IfName(peer.to_owned()),
             LinkAttribute::NetNsPid(pid),
         ];
+        far.attributes.extend(mtu.map(LinkAttribute::Mtu));
         let mut link = LinkMessage::default();
         link.attributes = vec![
             LinkAttribute::IfName(name.to_owned()),
@@ -84,6 +92,7 @@ impl Netlink {
                 LinkInfo::Data(InfoData::Veth(InfoVeth::Peer(far))),
             ]),
         ];
+        link.attributes.extend(mtu.map(LinkAttribute::Mtu));
         self.ask(
             RouteNetlinkMessage::NewLink(link),
             NLM_F_CREATE | NLM_F_EXCL,
@@ -101,6 +110,22 @@ impl Netlink {
         };
         self.ask(RouteNetlinkMessage::SetLink(link), 0)
             .with_context(|| format!("cannot switch {name}"))
+    }
+
+    /// Sets the longest packet, in bytes, that an interface sends or takes.
+    pub(super) fn set_mtu(&mut self, name: &str, mtu: u32) -> Result<()> {
+        let mut link = named(name)?;
+        link.attributes = vec![LinkAttribute::Mtu(mtu)];
+        self.ask(RouteNetlinkMessage::SetLink(link), 0)
+            .with_context(|| format!("cannot set the MTU of {name}"))
+    }
+
+    /// Makes an interface send the packets of a bundle (segmentation offload) one by one.
+    pub(super) fn unbundle(&mut self, name: &str) -> Result<()> {
+        let mut link = named(name)?;
+        link.attributes = vec![LinkAttribute::GsoMaxSegs(1)];
+        self.ask(RouteNetlinkMessage::SetLink(link), 0)
+            .with_context(|| format!("cannot have {name} take bundles apart"))
     }
 
     /// Plugs a port into a bridge, taking it out of the one it was in.

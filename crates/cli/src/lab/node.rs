@@ -19,6 +19,7 @@ use nix::sys::wait::{WaitPidFlag, WaitStatus, waitpid};
 use nix::unistd::{Pid, chdir, sethostname, setsid};
 
 use super::lines::{LineReader, Lines};
+use super::links::LinkNumber;
 use super::netlink::Netlink;
 use super::report::{Order, Report};
 use super::{mounts, probe};
@@ -53,6 +54,7 @@ pub(super) fn command(args: &NodeArgs, stage: Stage) -> Command {
         .arg(word(&stage))
         .arg(format!("--number={}", args.number))
         .arg(format!("--daemon={}", word(&args.daemon)))
+        .arg(format!("--links={}", args.links))
         .arg(format!("--ip={}", word(&args.ip)))
         .arg(format!("--probe-ms={}", args.probe_ms))
         .arg("--dir")
@@ -210,13 +212,16 @@ impl Init<'_> {
 
     fn set_up_network(&self) -> Result<()> {
         let mut netlink = Netlink::open()?;
-        netlink.set_state("eth0", LinkState::Up)?;
-        for (version, prefix) in [(IpVersion::V4, 24), (IpVersion::V6, 64)] {
-            let address = self.args.number.address(version);
-            match netlink.add_address("eth0", address, prefix) {
-                // A machine may have only one of them.
-                Err(error) if version == self.args.ip => return Err(error),
-                Err(_) | Ok(()) => {}
+        for link in LinkNumber::all(self.args.links) {
+            let interface = link.interface();
+            netlink.set_state(&interface, LinkState::Up)?;
+            for (version, prefix) in [(IpVersion::V4, 24), (IpVersion::V6, 64)] {
+                let address = self.args.number.address(link, version);
+                match netlink.add_address(&interface, address, prefix) {
+                    // A machine may have only one of them.
+                    Err(error) if version == self.args.ip.of(link) => return Err(error),
+                    Err(_) | Ok(()) => {}
+                }
             }
         }
         spawn_unblocked(command(self.args, Stage::Probe).stdin(Stdio::null()))

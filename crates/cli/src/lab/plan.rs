@@ -6,6 +6,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::str::FromStr;
 use std::time::Duration;
 
+use super::links::LinkNumber;
 use crate::args::IpVersion;
 
 /// Most nodes of a lab; a ring of corosync has at most 384 members, a machine has fewer cores.
@@ -14,6 +15,12 @@ pub(crate) const NODES_MAX: u8 = 32;
 /// A word that means nothing here, and what to write instead.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(crate) struct BadWord(String);
+
+impl BadWord {
+    pub(crate) fn new(text: String) -> Self {
+        Self(text)
+    }
+}
 
 impl fmt::Display for BadWord {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -43,16 +50,19 @@ impl NodeNumber {
         usize::from(self.0) - 1
     }
 
-    /// Host name inside the node, and name of its port on the hub.
+    /// Host name inside the node.
     pub(crate) fn name(self) -> String {
         format!("node{}", self.0)
     }
 
-    /// Address of the node on the hub's network.
-    pub(crate) fn address(self, version: IpVersion) -> IpAddr {
+    /// Address of the node on the network of a link.
+    pub(crate) fn address(self, link: LinkNumber, version: IpVersion) -> IpAddr {
+        let (link, node) = (link.get(), self.0);
         match version {
-            IpVersion::V4 => Ipv4Addr::new(10, 77, 0, self.0).into(),
-            IpVersion::V6 => Ipv6Addr::new(0xfd77, 0, 0, 0, 0, 0, 0, u16::from(self.0)).into(),
+            IpVersion::V4 => Ipv4Addr::new(10, 77, link, node).into(),
+            IpVersion::V6 => {
+                Ipv6Addr::from([0xfd77, link.into(), 0, 0, 0, 0, 0, node.into()]).into()
+            }
         }
     }
 }

@@ -8,7 +8,7 @@ use super::plan::NodeSet;
 /// From the lab to a node. The end of the pipe ends the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Order {
-    /// `eth0` has arrived: give it its addresses.
+    /// The interfaces have arrived: give them their addresses.
     Network,
     /// Start the daemon, or, while it is ending, start it again when it has ended.
     Start,

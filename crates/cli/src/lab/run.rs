@@ -18,16 +18,19 @@ use super::cluster::{Cluster, Common};
 use super::conf::corosync_conf;
 use super::control::{Asked, Control, Request};
 use super::hub::Hub;
+use super::links::LinkNumber;
 use super::namespaces;
 use super::node::COROSYNC;
 use super::place::{Keep, Paths, Place};
 use super::plan::{self, NodeNumber, NodeSet};
 use super::view::{self, Picture, Style, View};
-use crate::args::{DaemonKind, Format, IpVersion, NodeArgs, StartArgs};
+use crate::args::{DaemonKind, Format, IpVersions, NodeArgs, StartArgs};
+use crate::keygen;
 
 /// Runs a lab. The exit code is a failure if `--duration` or `--wait` was given and the nodes never all saw each
 /// other with quorum.
 pub(super) fn run(args: &StartArgs) -> Result<ExitCode> {
+    args.check()?;
     let appended = read_appended(args)?;
     let keep = if args.keep {
         Keep::Files
@@ -42,11 +45,11 @@ pub(super) fn run(args: &StartArgs) -> Result<ExitCode> {
     namespaces::enter_hub()?;
     place.prepare()?;
     let control = Control::bind(&place.paths().socket())?;
-    let hub = Hub::new()?;
-    let conf = corosync_conf(args.nodes, args.transport, args.ip, &args.set, &appended);
+    let hub = Hub::new(args.links, args.mtu)?;
     let common = Common {
-        conf: &conf,
+        conf: &corosync_conf(args, &appended),
         hosts: &hosts(args.nodes, args.ip),
+        key: &keygen::random_key(keygen::KEY_LEN).context("no key")?,
     };
     let cluster = Cluster::launch(&node_args(args, place.paths())?, &common)?;
 
@@ -250,11 +253,11 @@ impl Lab<'_> {
             Request::Partition(groups) => self.hub.partition(groups)?,
             Request::Heal => {
                 self.hub.heal()?;
-                self.cluster.plug_all();
+                self.cluster.mend_cables();
             }
-            Request::Link(node, state) => {
-                self.cluster.set_link(node, state)?;
-                self.hub.set_link(node, state)?;
+            Request::Link(node, order) => {
+                self.cluster.change_cables(node, order)?;
+                self.hub.change_cables(node, order)?;
             }
             Request::Status(Format::Text) => return Ok(view::status_text(&self.picture())),
             Request::Status(Format::Json) => return Ok(view::status_json(&self.picture())),
@@ -350,14 +353,16 @@ fn node_args(args: &StartArgs, paths: &Paths) -> Result<Vec<NodeArgs>> {
         } else {
             DaemonKind::Ferrosync
         },
+        links: args.links,
         ip: args.ip,
         probe_ms: probe_ms(args.nodes),
     };
     Ok(NodeNumber::all(args.nodes).map(node).collect())
 }
 
-fn hosts(nodes: u8, ip: IpVersion) -> String {
-    let line = |node: NodeNumber| format!("{} {}\n", node.address(ip), node.name());
+fn hosts(nodes: u8, ip: IpVersions) -> String {
+    let link = LinkNumber::FIRST;
+    let line = |node: NodeNumber| format!("{} {}\n", node.address(link, ip.of(link)), node.name());
     let lines: String = NodeNumber::all(nodes).map(line).collect();
     format!("127.0.0.1 localhost\n::1 localhost\n{lines}")
 }

@@ -33,8 +33,13 @@ pub(super) fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Restart(node) => daemon(&node, DaemonVerb::Restart)?,
         Verb::Partition { which, sides } => print(&ask(&which.name, &Request::Partition(sides))?),
         Verb::Heal { which } => print(&ask(&which.name, &Request::Heal)?),
-        Verb::Link { which, node, state } => {
-            print(&ask(&which.name, &Request::Link(node, state))?);
+        Verb::Link {
+            which,
+            node,
+            change,
+        } => {
+            let order = change.join(" ").parse()?;
+            print(&ask(&which.name, &Request::Link(node, order))?);
         }
         Verb::Status { which, format } => print(&ask(&which.name, &Request::Status(format))?),
         Verb::Wait {

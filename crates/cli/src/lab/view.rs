@@ -6,9 +6,9 @@ use std::time::Duration;
 use serde_json::json;
 
 use super::cluster::Node;
+use super::links::Cable;
 use super::node::word;
 use super::plan::Groups;
-use crate::args::LinkState;
 
 mod plain;
 mod screen;
@@ -111,10 +111,10 @@ fn describe(node: &Node) -> String {
             seen.members, seen.ring, seen.groups
         );
     }
-    match node.link {
-        LinkState::Up => text,
-        LinkState::Down => text + ", cable pulled",
+    if !node.cables.are_whole() {
+        text += &format!(", link {}", node.cables);
     }
+    text
 }
 
 fn network(sides: Option<&Groups>) -> String {
@@ -133,6 +133,7 @@ pub(super) fn status_text(picture: &Picture<'_>) -> String {
 
 /// The status for programs, on one line.
 pub(super) fn status_json(picture: &Picture<'_>) -> String {
+    let cable = |cable: &Cable| json!({ "state": word(&cable.state), "mtu": cable.mtu });
     let node = |node: &Node| {
         let seen = node.seen.as_ref();
         json!({
@@ -140,7 +141,8 @@ pub(super) fn status_json(picture: &Picture<'_>) -> String {
             "daemon": word(&node.daemon),
             "state": node.state.word(),
             "ended": node.state.how_ended(),
-            "link": word(&node.link),
+            "link": node.cables.to_string(),
+            "links": node.cables.iter().map(cable).collect::<Vec<_>>(),
             "silence": node.silence,
             "members": seen.map(|seen| seen.members.iter().map(|node| node.get()).collect::<Vec<_>>()),
             "ring": seen.map(|seen| &seen.ring),
@@ -212,7 +214,7 @@ fn row(node: &Node) -> [String; COLUMNS.len()] {
         node.number.to_string(),
         word(&node.daemon),
         node.state.to_string(),
-        word(&node.link),
+        node.cables.to_string(),
         known(seen.map(|seen| quorum(seen.quorate).to_owned())),
         known(seen.map(|seen| seen.ring.clone())),
         known(seen.map(|seen| seen.groups.to_string())),

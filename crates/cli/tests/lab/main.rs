@@ -4,6 +4,7 @@
 //! `SKIPPED` and why.
 
 mod driver;
+mod links;
 
 use std::io::Read as _;
 use std::process::Stdio;
