@@ -57,7 +57,6 @@ pub(crate) struct Host {
     window: Window,
     defrag: Defrag,
     last_seq_ping: Seq,
-    last_timed_ping: Seq,
     since_seq_ping: Traffic,
 }
 
@@ -96,7 +95,6 @@ impl Host {
             window: Window::new(),
             defrag: Defrag::default(),
             last_seq_ping: Seq(0),
-            last_timed_ping: Seq(0),
             since_seq_ping: Traffic::None,
         }
     }
@@ -174,11 +172,11 @@ impl Host {
     pub(crate) fn on_ping(&mut self, seq: Seq, reason: PingReason) {
         match reason {
             PingReason::Timer => {
-                // Before its first message a host has the number 0, and never again.
-                if seq != self.last_timed_ping && seq == Seq(0) {
+                // Before its first message a host has the number 0, and never again. C compares with the ping before, and
+                // does not see a host that ended between its first message and its next ping (D-59).
+                if seq == Seq(0) && self.window.newest() != Seq(0) {
                     self.forget(seq);
                 }
-                self.last_timed_ping = seq;
             }
             PingReason::Seq => {
                 if seq != self.last_seq_ping {
@@ -299,6 +297,7 @@ mod tests {
             (&[], Sighting::Again),
             (&[(50, Timer)], Sighting::Again),
             (&[(50, Timer), (0, Timer)], Sighting::First),
+            (&[(0, Timer)], Sighting::First),
             (&[(60, Timer), (40, Timer)], Sighting::Again),
             // Data came since the last counted ping: all is well.
             (&[(60, Counted)], Sighting::Again),

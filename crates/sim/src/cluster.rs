@@ -17,7 +17,7 @@ use crate::checkers::Checkers;
 use crate::faults::Fault;
 use crate::host::{Act, Datagram, Machine, Saboteur, Socket};
 use crate::network::Network;
-use crate::options::Options;
+use crate::options::{Options, Transport};
 use crate::report::{Class, Failure, Report, Verbosity};
 use crate::sabotage::Sabotage;
 use machine::machine;
@@ -195,12 +195,20 @@ impl Cluster {
             if let Some(failure) = &self.watch.failure {
                 return Err(failure.clone());
             }
-            if self.steps > STEPS_MAX {
+            if self.steps > self.steps_max() {
                 return Err(self.fail(Class::Liveness, "bounds", "the world never rests"));
             }
         }
         self.now = end;
         Ok(())
+    }
+
+    const fn steps_max(&self) -> u64 {
+        match self.options.transport {
+            Transport::Udpu | Transport::Udp => STEPS_MAX,
+            // A message of 1 MiB is a thousand packets on each of three links.
+            Transport::Knet(_) => 20 * STEPS_MAX,
+        }
     }
 
     /// Records and returns a failure of the world as a whole.

@@ -63,3 +63,16 @@ fn old_failures_stay_mended() {
         assert_eq!(failure, None, "seed {seed}: {what}");
     }
 }
+
+/// The same, over knet.
+#[test]
+fn old_failures_over_knet_stay_mended() {
+    let seeds = [(
+        2008,
+        "a node that ended between its first message and its next ping was not seen to start anew",
+    )];
+    for (seed, what) in seeds {
+        let failure = swarm::run(Worlds::Knet, seed, Verbosity::Silent, None).failure;
+        assert_eq!(failure, None, "seed {seed}: {what}");
+    }
+}

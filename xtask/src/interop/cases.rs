@@ -219,7 +219,7 @@ pub(super) const CASES: [Case; 18] = [
                 ..KNET
             },
             trouble: Trouble {
-                first: all_linked,
+                first: all_old,
                 round: cables,
                 last: &[],
                 bodies: &[],
@@ -322,6 +322,12 @@ fn fates(turn: u8) -> Vec<Step> {
 }
 
 /// Every node has found every other on every link.
+fn all_old(plan: &Plan) -> Vec<Step> {
+    let mut steps = all_linked(plan);
+    steps.push(Step::Age);
+    steps
+}
+
 fn all_linked(plan: &Plan) -> Vec<Step> {
     let links = |node| (0..plan.links).map(move |link| Step::Linked(node, link, Cable::Up));
     // The links of all nodes but one are all links.

@@ -24,6 +24,9 @@ pub(super) enum Step {
     Daemon(DaemonVerb, u8),
     /// Let a node's daemon sleep for a second.
     Nap(u8),
+    /// Let links grow old: for ten seconds after they came up, knet gives each more time before it counts as down, and a
+    /// ring does not wait that long.
+    Age,
     /// Cut the network, as `1,2/3`.
     Partition(String),
     /// Undo the cuts.
@@ -93,6 +96,10 @@ fn run_steps(lab: &Lab, nodes: u8, steps: &[Step]) -> anyhow::Result<()> {
 fn run_step(lab: &Lab, count: u8, step: &Step) -> anyhow::Result<()> {
     match step {
         Step::Daemon(verb, node) => lab.daemon(*verb, *node),
+        Step::Age => {
+            thread::sleep(AGE);
+            Ok(())
+        }
         Step::Nap(node) => {
             lab.daemon(DaemonVerb::Stop, *node)?;
             thread::sleep(NAP);
@@ -264,6 +271,8 @@ impl Drop for Client {
 
 /// Messages a second that each client tries to send.
 const RATE: &str = "2000";
+/// What a [`Step::Age`] lasts: the nodes' own clocks count it (`libknet/links.h: KNET_LINK_PONG_TIMEOUT_BACKOFF`, v1.25).
+const AGE: Duration = Duration::from_secs(11);
 /// What a [`Step::Nap`] lasts: not a deadline but the trouble itself.
 const NAP: Duration = Duration::from_secs(1);
 const TRAFFIC_WITHIN: Duration = Duration::from_secs(60);

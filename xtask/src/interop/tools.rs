@@ -36,6 +36,7 @@ fn answers(setup: &Setup, name: &str, plan: &Plan) -> anyhow::Result<String> {
     for node in 1..=plan.nodes {
         for argv in ASKED {
             let answer = lab.output(node, argv)?;
+            let answer = without_scopes(&answer);
             text += &format!("node {node}: {}\n{answer}", argv.join(" "));
         }
         let map = lab.output(node, &["corosync-cmapctl", "-m", "stats"])?;
@@ -67,6 +68,15 @@ fn settle(lab: &Lab, plan: &Plan) -> anyhow::Result<()> {
     Ok(())
 }
 
+/// Without what C prints behind IPv6 addresses, `%2` for the interface of that number (D-63).
+fn without_scopes(answer: &str) -> String {
+    let mut parts = answer.split('%');
+    let first = parts.next().unwrap_or_default().to_owned();
+    parts.fold(first, |text, part| {
+        text + part.trim_start_matches(|c: char| c.is_ascii_digit())
+    })
+}
+
 /// The keys of knet's statistics with their types, without their values.
 fn kinds(map: &str) -> anyhow::Result<String> {
     let mut text = String::new();
@@ -92,7 +102,14 @@ const POLL: Duration = Duration::from_millis(50);
 
 #[cfg(test)]
 mod tests {
-    use super::kinds;
+    use super::{kinds, without_scopes};
+
+    #[test]
+    fn scopes_of_addresses_do_not_count() {
+        let told = "(fd77:1::1%2->fd77:1::2%12) enabled";
+        assert_eq!(without_scopes(told), "(fd77:1::1->fd77:1::2) enabled");
+        assert_eq!(without_scopes("10.0.0.1\n"), "10.0.0.1\n");
+    }
 
     #[test]
     fn keys_keep_their_types_and_lose_their_values() {

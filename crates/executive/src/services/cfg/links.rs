@@ -36,7 +36,7 @@ pub(super) fn ring_status(core: &Core) -> Vec<u8> {
     Answer(Ok(RingStatus(interfaces.collect()))).to_vec()
 }
 
-/// One character for each node by ascending id: `n` for this one, `d` for one without this link, else a digit of
+/// Addresses are told without a scope (D-63). One character for each node by ascending id: `n` for this one, `d` for one without this link, else a digit of
 /// which 1 stands for enabled and 2 for connected (corosync `totemknet.c:totemknet_ifaces_get`, v3.1.7).
 fn status_of(transport: &KnetTransport, link: LinkId) -> String {
     let peers = transport.peers();
