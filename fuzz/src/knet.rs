@@ -6,7 +6,7 @@ use bytes::{Bytes, BytesMut};
 use ferrosync_knet::crypto::{
     Cipher, ClearTraffic, Crypto, Hash, Instance, Ivs, Key, Opened, Slot, Suite,
 };
-use ferrosync_knet::handle::{Destination, Input, Knet, KnetConfig, Output, Sources};
+use ferrosync_knet::handle::{Destination, Input, Knet, KnetConfig, Output, Sources, Ways};
 use ferrosync_knet::host::{LinkConfig, Policy};
 use ferrosync_knet::link::HeartbeatConfig;
 use ferrosync_wire::codec::{Decode as _, Encode as _, Reader};
@@ -71,7 +71,10 @@ pub fn knet_packets(data: &[u8]) {
                     0 => Destination::All,
                     host => Destination::One(HostId(u16::from(host))),
                 };
-                let _unreachable = node.knet.send(node.now, destination, 0, &vec![7; len]);
+                let ways = feed.pick(&[Ways::Chosen, Ways::All]);
+                let _unreachable = node
+                    .knet
+                    .send(node.now, destination, ways, 0, &vec![7; len]);
                 node.drain()
             }
             6 => node.trouble(&mut feed),

@@ -306,7 +306,7 @@ impl Node {
             PgOutput::Transmit(t) => {
                 let now = self.core.now;
                 let outputs = &mut self.core.outputs;
-                self.core.transport.send(now, t.to, &t.frame, outputs);
+                self.core.transport.send(now, &t, outputs);
             }
             PgOutput::StoreRingSeq(seq) => self.core.push(NodeOutput::StoreRingSeq(seq)),
             PgOutput::DiscardReceived => self.core.push(NodeOutput::DiscardReceived),

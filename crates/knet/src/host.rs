@@ -149,6 +149,15 @@ impl Host {
         }
     }
 
+    /// Visits all links that could carry data.
+    pub(crate) fn for_usable_links(&self, mut visit: impl FnMut(LinkId, &LinkConfig)) {
+        for (id, link) in &self.links {
+            if link.is_usable() {
+                visit(*id, &link.config);
+            }
+        }
+    }
+
     /// Chooses the links that carry data (host.c:_host_dstcache_update_sync). Returns whether they are others now.
     pub(crate) fn choose_links(&mut self) -> bool {
         let usable = self.links.iter().filter(|(_, link)| link.is_usable());

@@ -49,6 +49,29 @@ fn pulling_one_of_two_links_loses_no_member_and_no_message() {
     }
 }
 
+/// A link that just came up is given ten times as long as one that is old, much longer than a ring waits for its token.
+#[test]
+fn a_young_link_may_break_while_there_is_another() {
+    for policy in ["passive", "active", "rr"] {
+        let world = KnetWorld {
+            policy,
+            ..TWO_LINKS
+        };
+        let mut cluster = Cluster::script(Options::quiet_over_knet(3, world));
+        cluster.run_for(TOKEN * 2).unwrap();
+        cluster.settle_all(TOKEN * 60).unwrap();
+        let before = rings(&mut cluster);
+        cluster.load();
+        cluster.node(2).unplug(LinkId(0));
+        cluster.run_for(TOKEN * 3).unwrap();
+        cluster.heal();
+        cluster.check(TOKEN * 30).unwrap();
+        let after = rings(&mut cluster);
+        let lines = cluster.report().lines();
+        assert_eq!(after, before, "{policy}: {lines:#?}");
+    }
+}
+
 #[test]
 fn a_flapping_link_disturbs_nobody_while_there_is_another() {
     let mut cluster = formed(TWO_LINKS);

@@ -10,8 +10,6 @@ pub(super) struct Case {
     pub(super) name: &'static str,
     /// One line for `--list`.
     pub(super) about: &'static str,
-    /// Why a test run leaves it out: it does not pass every time yet.
-    pub(super) unsettled: Option<&'static str>,
     what: What,
 }
 
@@ -68,12 +66,7 @@ impl Case {
     }
 
     const fn new(name: &'static str, about: &'static str, what: What) -> Self {
-        Self {
-            name,
-            about,
-            unsettled: None,
-            what,
-        }
+        Self { name, about, what }
     }
 
     const fn calls(
@@ -93,13 +86,6 @@ impl Case {
     const fn storm(name: &'static str, about: &'static str, plan: Plan) -> Self {
         let trouble = FATES;
         Self::new(name, about, What::Storm { plan, trouble })
-    }
-
-    const fn unsettled(self, why: &'static str) -> Self {
-        Self {
-            unsettled: Some(why),
-            ..self
-        }
     }
 }
 
@@ -171,8 +157,7 @@ pub(super) const CASES: [Case; 18] = [
             settings: FAST,
             ..Plan::new(3, Peers::these(&[1]), "udp")
         },
-    )
-    .unsettled("corosync itself now and then ends with an assertion over udp"),
+    ),
     Case::storm("knet-plain", "a storm over knet in clear text", KNET),
     Case::new(
         "knet-aes256",

@@ -10,7 +10,7 @@ use ferrosync_knet::crypto::Ivs;
 use ferrosync_knet::handle::{self, Input, Knet, Output, Sources};
 use ferrosync_knet::host::{LinkConfig, Policy};
 use ferrosync_knet::link::HeartbeatConfig;
-use ferrosync_totem::srp::Destination;
+use ferrosync_totem::srp::{Destination, Transmit, Ways};
 use ferrosync_wire::knet::HostId;
 use ferrosync_wire::totem::Header;
 use ferrosync_wire::{Decode as _, Instant, NodeId, Reader};
@@ -146,17 +146,20 @@ impl KnetTransport {
     pub(super) fn send(
         &mut self,
         now: Instant,
-        to: Destination,
-        frame: &Bytes,
+        sent: &Transmit,
         outputs: &mut VecDeque<NodeOutput>,
     ) {
-        let destination = match to {
+        let destination = match sent.to {
             Destination::Ring => handle::Destination::All,
             Destination::Node(node) => handle::Destination::One(host_id(node)),
         };
         // Nobody in reach is no fault: a node starts like that.
-        let _unreachable = self.knet.send(now, destination, CHANNEL, frame);
-        self.drain(carries(to), outputs);
+        let ways = match sent.ways {
+            Ways::Chosen => handle::Ways::Chosen,
+            Ways::All => handle::Ways::All,
+        };
+        let _unreachable = self.knet.send(now, destination, ways, CHANNEL, &sent.frame);
+        self.drain(carries(sent.to), outputs);
     }
 
     pub(super) fn receive(

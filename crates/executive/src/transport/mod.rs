@@ -11,7 +11,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use ferrosync_totem::srp::Destination;
+use ferrosync_totem::srp::{Destination, Transmit};
 use ferrosync_wire::{Instant, LinkId};
 
 use crate::config::{Config, TransportConfig};
@@ -52,20 +52,19 @@ impl Transport {
     pub(crate) fn send(
         &mut self,
         now: Instant,
-        to: Destination,
-        frame: &Bytes,
+        sent: &Transmit,
         outputs: &mut VecDeque<NodeOutput>,
     ) {
         match self {
-            Self::Udp(udp) => udp.route(to, |to, carries| {
+            Self::Udp(udp) => udp.route(sent.to, |to, carries| {
                 outputs.push_back(NodeOutput::Transmit {
                     link: ONLY_LINK,
                     to,
-                    bytes: frame.clone(),
+                    bytes: sent.frame.clone(),
                     carries,
                 });
             }),
-            Self::Knet(knet) => knet.send(now, to, frame, outputs),
+            Self::Knet(knet) => knet.send(now, sent, outputs),
         }
     }
 

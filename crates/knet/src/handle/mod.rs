@@ -33,7 +33,7 @@ use crate::stamp;
 use crate::stats::{HandleStats, Kind};
 
 pub use admin::LinkView;
-pub use send::{Destination, SendError};
+pub use send::{Destination, SendError, Ways};
 
 /// What holds for all hosts.
 #[derive(Clone, Copy, Debug)]

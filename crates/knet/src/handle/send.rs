@@ -7,6 +7,7 @@ use ferrosync_wire::knet::{Cast, DataHeader, HostId, MESSAGE_MAX, Packet, Part, 
 
 use super::{Hop, Knet, Output};
 use crate::compress::Compressor;
+use crate::host::LinkConfig;
 use crate::stats::Kind;
 
 /// Whom a message is for. Never this host itself: its own copy takes no way that knet would have to find.
@@ -16,6 +17,15 @@ pub enum Destination {
     All,
     /// One host.
     One(HostId),
+}
+
+/// Over which links of a host a message goes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ways {
+    /// Those that the host's policy chooses.
+    Chosen,
+    /// All that can be used.
+    All,
 }
 
 /// Why a message was not sent. Nothing was changed.
@@ -48,6 +58,7 @@ impl Knet {
         &mut self,
         now: Instant,
         destination: Destination,
+        ways: Ways,
         channel: u8,
         payload: &[u8],
     ) -> Result<(), SendError> {
@@ -55,7 +66,7 @@ impl Knet {
         if len == 0 || len > MESSAGE_MAX {
             return Err(SendError::BadLength(len));
         }
-        if !self.find_route(destination) {
+        if !self.find_route(destination, ways) {
             return Err(SendError::Unreachable);
         }
         self.advance_seq(now);
@@ -77,20 +88,21 @@ impl Knet {
     }
 
     /// Notes the links that the message takes; whether there are any.
-    fn find_route(&mut self, destination: Destination) -> bool {
+    fn find_route(&mut self, destination: Destination, ways: Ways) -> bool {
         self.route.clear();
         let Self { hosts, route, .. } = self;
         for (&id, host) in hosts.iter_mut() {
             if destination != Destination::All && destination != Destination::One(id) {
                 continue;
             }
-            host.for_next_links(|link, config| {
-                route.push(Hop {
-                    host: id,
-                    link,
-                    to: config.peer,
-                });
-            });
+            let visit = |link, config: &LinkConfig| {
+                let to = config.peer;
+                route.push(Hop { host: id, link, to });
+            };
+            match ways {
+                Ways::Chosen => host.for_next_links(visit),
+                Ways::All => host.for_usable_links(visit),
+            }
         }
         !route.is_empty()
     }

@@ -156,16 +156,31 @@ fn links_come_and_go() {
 }
 
 #[test]
+fn what_must_arrive_takes_all_links() {
+    let mut net = Net::up(Policy::Passive, 2);
+    net.cut = vec![(A, LinkId(0))];
+    net.send(A, Destination::One(B), &text(1));
+    net.run(1);
+    assert_eq!(net.delivered(B), []);
+    let now = net.now;
+    let node = net.nodes.get_mut(&A).unwrap();
+    let sent = node.send(now, Destination::One(B), Ways::All, 0, &text(2));
+    assert_eq!(sent, Ok(()));
+    net.drain();
+    assert_eq!(net.delivered(B), [(A, text(2))]);
+}
+
+#[test]
 fn nothing_is_sent_before_a_link_is_up() {
     let mut net = Net::new(Policy::Passive, 1);
     let now = net.now;
     let node = net.nodes.get_mut(&A).unwrap();
-    let refused = node.send(now, Destination::One(B), 0, &text(1));
+    let refused = node.send(now, Destination::One(B), Ways::Chosen, 0, &text(1));
     assert_eq!(refused, Err(SendError::Unreachable));
-    let stranger = node.send(now, Destination::One(HostId(9)), 0, &text(1));
+    let stranger = node.send(now, Destination::One(HostId(9)), Ways::Chosen, 0, &text(1));
     assert_eq!(stranger, Err(SendError::Unreachable));
     for len in [0, MESSAGE_MAX + 1] {
-        let refused = node.send(now, Destination::All, 0, &vec![0; len]);
+        let refused = node.send(now, Destination::All, Ways::Chosen, 0, &vec![0; len]);
         assert_eq!(refused, Err(SendError::BadLength(len)));
     }
 }
@@ -430,7 +445,8 @@ impl Net {
 
     fn send(&mut self, from: HostId, destination: Destination, payload: &[u8]) {
         let node = self.nodes.get_mut(&from).unwrap();
-        node.send(self.now, destination, 0, payload).unwrap();
+        node.send(self.now, destination, Ways::Chosen, 0, payload)
+            .unwrap();
         self.drain();
     }
 

@@ -4,7 +4,7 @@ use ferrosync_wire::totem::{CommitMember, CommitToken};
 use ferrosync_wire::{Instant, NodeId, RingId, RingSeq};
 
 use super::membership::NodeSet;
-use super::output::Output;
+use super::output::{Output, Ways};
 use super::state::{Accepted, Commit, MembState, SentToken};
 use super::{FlowControl, Srp, Timer};
 
@@ -112,7 +112,7 @@ impl Srp {
         self.sent_token = Some(SentToken {
             frame: frame.clone(),
         });
-        self.send_to(now, self.target, frame);
+        self.send_to(now, self.target, frame, Ways::All);
     }
 }
 

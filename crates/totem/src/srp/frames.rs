@@ -7,28 +7,28 @@ use ferrosync_wire::totem::{
 };
 use ferrosync_wire::{Encode, Instant, NodeId, Writer};
 
-use super::output::{Destination, Output, Transmit};
+use super::output::{Destination, Output, Transmit, Ways};
 use super::{Guarantee, Seq, Srp, Timer};
 
 impl Srp {
     /// Sends a control frame to everybody, this node included: a node alone agrees with itself, and the
     /// representative cancels its own hold, by their own frames.
-    pub(super) fn send_to_all(&mut self, now: Instant, bytes: Vec<u8>) {
+    pub(super) fn send_to_all(&mut self, now: Instant, bytes: Vec<u8>, ways: Ways) {
         let frame = Bytes::from(bytes);
         self.loop_back(now, frame.clone());
-        self.transmit(Destination::Ring, frame);
+        self.transmit(Destination::Ring, frame, ways);
     }
 
-    pub(super) fn send_to(&mut self, now: Instant, to: NodeId, frame: Bytes) {
+    pub(super) fn send_to(&mut self, now: Instant, to: NodeId, frame: Bytes, ways: Ways) {
         if to == self.me {
             self.loop_back(now, frame);
         } else {
-            self.transmit(Destination::Node(to), frame);
+            self.transmit(Destination::Node(to), frame, ways);
         }
     }
 
-    pub(super) fn transmit(&mut self, to: Destination, frame: Bytes) {
-        self.push(Output::Transmit(Transmit { to, frame }));
+    pub(super) fn transmit(&mut self, to: Destination, frame: Bytes, ways: Ways) {
+        self.push(Output::Transmit(Transmit { to, ways, frame }));
     }
 
     fn loop_back(&mut self, now: Instant, frame: Bytes) {

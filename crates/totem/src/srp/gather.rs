@@ -6,7 +6,7 @@ use ferrosync_wire::{Instant, NodeId};
 use super::admission::Sign;
 use super::event::SrpEvent;
 use super::membership::NodeSet;
-use super::output::{Output, RxOrder};
+use super::output::{Output, RxOrder, Ways};
 use super::state::{GatherReason, MembState, MembStateKind};
 use super::{FailedToRecv, Srp, Timer};
 
@@ -61,7 +61,7 @@ impl Srp {
     pub(super) fn join_send_now(&mut self, now: Instant) {
         let frame = self.join_frame();
         self.stats.memb_join_tx += 1;
-        self.send_to_all(now, frame);
+        self.send_to_all(now, frame, Ways::All);
     }
 
     pub(super) fn join_again(&mut self, now: Instant) {
@@ -78,7 +78,7 @@ impl Srp {
     pub(super) fn leave_send(&mut self) {
         let frame = self.leave_frame();
         self.stats.memb_join_tx += 1;
-        self.transmit(super::Destination::Ring, frame.into());
+        self.transmit(super::Destination::Ring, frame.into(), Ways::All);
     }
 
     /// Consensus took too long: who agrees waits for the representative, who is silent is failed (corosync

@@ -45,7 +45,9 @@ use timer::TimerTable;
 
 pub use event::SrpEvent;
 pub use membership::NodeSet;
-pub use output::{ConfChg, ConfChgKind, Delivered, Destination, Input, Output, RxOrder, Transmit};
+pub use output::{
+    ConfChg, ConfChgKind, Delivered, Destination, Input, Output, RxOrder, Transmit, Ways,
+};
 pub use seq::Seq;
 pub use state::{GatherReason, MembStateKind};
 pub use stats::{SrpStats, TokenStats};

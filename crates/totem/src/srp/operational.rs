@@ -7,7 +7,7 @@ use bytes::Bytes;
 
 use super::event::SrpEvent;
 use super::membership::NodeSet;
-use super::output::{ConfChg, ConfChgKind, Delivered, Output};
+use super::output::{ConfChg, ConfChgKind, Delivered, Output, Ways};
 use super::recovery::{Recovery, is_encapsulated};
 use super::sort_queue::Stored;
 use super::state::{GatherReason, MembState, MembStateKind};
@@ -169,7 +169,7 @@ impl Srp {
         }
         let frame = self.merge_detect_frame();
         self.stats.memb_merge_detect_tx += 1;
-        self.transmit(super::Destination::Ring, frame.into());
+        self.transmit(super::Destination::Ring, frame.into(), Ways::All);
     }
 
     pub(super) fn on_token_hold_cancel(&mut self, now: Instant, ring: RingId) {

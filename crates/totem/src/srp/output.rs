@@ -55,6 +55,8 @@ pub enum Output {
 pub struct Transmit {
     /// To whom.
     pub to: Destination,
+    /// Over which links, where there are several.
+    pub ways: Ways,
     /// The frame.
     pub frame: Bytes,
 }
@@ -66,6 +68,16 @@ pub enum Destination {
     Ring,
     /// One other node.
     Node(NodeId),
+}
+
+/// Over which links a frame goes, where there are several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Ways {
+    /// Those that the transport has chosen.
+    Chosen,
+    /// All that work: the frame is sent again, or belongs to a change of the membership, so the chosen ones may not. C
+    /// knows one way only (D-64).
+    All,
 }
 
 /// One ordered message.

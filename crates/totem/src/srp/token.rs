@@ -5,7 +5,7 @@ use ferrosync_wire::{Instant, NodeId};
 
 use super::event::SrpEvent;
 use super::flow;
-use super::output::{Destination, Output};
+use super::output::{Destination, Output, Ways};
 use super::recovery::Install;
 use super::sort_queue::WINDOW;
 use super::state::{GatherReason, MembStateKind, SentToken};
@@ -216,7 +216,7 @@ impl Srp {
             let frame = self.queue().get(Seq(item.seq));
             match frame.cloned() {
                 Some(frame) if resent < allowed && item.ring == self.ring => {
-                    self.transmit(Destination::Ring, frame);
+                    self.transmit(Destination::Ring, frame, Ways::All);
                     self.stats.mcast_retx += 1;
                     resent += 1;
                 }
@@ -273,7 +273,7 @@ impl Srp {
             let seq = Seq(token.seq);
             let frame = self.complete_frame(queued.frame, queued.guarantee, seq);
             self.regular.store(seq, frame.clone());
-            self.transmit(Destination::Ring, frame);
+            self.transmit(Destination::Ring, frame, Ways::Chosen);
             sent += 1;
         }
         sent
@@ -289,7 +289,7 @@ impl Srp {
             let seq = Seq(token.seq);
             let frame = self.encapsulate(&inner, seq);
             self.queue_mut().store(seq, frame.clone());
-            self.transmit(Destination::Ring, frame);
+            self.transmit(Destination::Ring, frame, Ways::Chosen);
             sent += 1;
         }
         sent
@@ -350,7 +350,7 @@ impl Srp {
         if held_here {
             self.arm(now, Timer::Hold, self.config.hold);
         } else {
-            self.send_to(now, self.target, frame);
+            self.send_to(now, self.target, frame, Ways::Chosen);
         }
         // After the token left: the ring does not wait for the application.
         if self.state.kind() == MembStateKind::Operational {
@@ -388,7 +388,7 @@ impl Srp {
         self.sent_token = Some(SentToken {
             frame: frame.clone(),
         });
-        self.send_to(now, self.target, frame);
+        self.send_to(now, self.target, frame, Ways::Chosen);
         self.arm_token(now);
         self.arm(now, Timer::TokenRetransmit, self.config.token_retransmit);
     }
@@ -398,7 +398,7 @@ impl Srp {
         match self.state.kind() {
             MembStateKind::Gather => {}
             MembStateKind::Commit | MembStateKind::Operational | MembStateKind::Recovery => {
-                self.resend_token(now);
+                self.resend_token(now, Ways::All);
                 self.arm(now, Timer::TokenRetransmit, self.config.token_retransmit);
             }
         }
@@ -408,13 +408,15 @@ impl Srp {
     pub(super) fn hold_expired(&mut self, now: Instant) {
         match self.state.kind() {
             MembStateKind::Gather | MembStateKind::Commit => {}
-            MembStateKind::Operational | MembStateKind::Recovery => self.resend_token(now),
+            MembStateKind::Operational | MembStateKind::Recovery => {
+                self.resend_token(now, Ways::Chosen);
+            }
         }
     }
 
-    fn resend_token(&mut self, now: Instant) {
+    fn resend_token(&mut self, now: Instant, ways: Ways) {
         if let Some(sent) = self.sent_token.clone() {
-            self.send_to(now, self.target, sent.frame);
+            self.send_to(now, self.target, sent.frame, ways);
         }
     }
 
@@ -426,7 +428,7 @@ impl Srp {
         }
         let frame = self.hold_cancel_frame();
         self.stats.token_hold_cancel_tx += 1;
-        self.send_to_all(now, frame);
+        self.send_to_all(now, frame, Ways::Chosen);
     }
 
     pub(super) fn arm_token(&mut self, now: Instant) {
