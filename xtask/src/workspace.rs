@@ -80,7 +80,10 @@ impl Workspace {
                 let entry = entry?;
                 let path = entry.path();
                 let kind = entry.file_type()?;
-                if kind.is_dir() && !is_output(&path) {
+                if is_output(&path) {
+                    continue;
+                }
+                if kind.is_dir() {
                     pending.push(path);
                 } else if kind.is_file()
                     && let Ok(text) = String::from_utf8(fs::read(&path)?)
@@ -124,9 +127,9 @@ impl Package {
     }
 }
 
-fn is_output(dir: &Path) -> bool {
-    dir.file_name()
-        .is_some_and(|name| OUTPUT_DIRS.iter().any(|output| name == *output))
+fn is_output(path: &Path) -> bool {
+    path.file_name()
+        .is_some_and(|name| OUTPUT.iter().any(|output| name == *output))
 }
 
 fn relative(path: &Path, root: &Path) -> String {
@@ -136,5 +139,5 @@ fn relative(path: &Path, root: &Path) -> String {
         .into_owned()
 }
 
-/// Directories whose content nobody wrote.
-const OUTPUT_DIRS: [&str; 2] = [".git", "target"];
+/// Directories whose content nobody wrote; in a second work tree of a repository `.git` is a file.
+const OUTPUT: [&str; 2] = [".git", "target"];

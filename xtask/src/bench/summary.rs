@@ -66,7 +66,7 @@ impl Summary {
         };
         let mut text = format!(
             "{:32} {:>12} {:>12} {:>18}\n",
-            format!("{}, median of the runs", self.ring.label()),
+            format!("{}, medians", self.ring.label()),
             "corosync",
             "ferrosync",
             "times as good"
