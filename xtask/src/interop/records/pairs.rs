@@ -100,13 +100,18 @@ impl Compared<'_> {
         self.b.drain(..other.unwrap_or(0));
     }
 
-    /// Drops what only one of the two saw of a sender before the first message of that sender that both saw; returns
-    /// how many messages that were. A sender of which they have nothing in common is left to be judged.
+    /// Drops what only one of the two saw of a sender before the first message of that sender that both saw, and all of a
+    /// sender of which one saw nothing: corosync throws away packet by packet until one ends with a whole message, and over
+    /// knet, where a packet is 64 KiB, a short ring may be over before that. Returns how many messages that were.
     fn drop_torn(&mut self) -> usize {
         let ids = |list: &[&Got]| list.iter().map(|got| got.id).collect::<BTreeSet<_>>();
         let common: BTreeSet<MessageId> =
             ids(&self.a).intersection(&ids(&self.b)).copied().collect();
-        let shared: BTreeSet<Sender> = common.iter().map(|id| id.sender).collect();
+        let senders = |list: &[&Got]| list.iter().map(|got| got.id.sender).collect();
+        let (of_a, of_b): (BTreeSet<Sender>, BTreeSet<Sender>) =
+            (senders(&self.a), senders(&self.b));
+        let mut shared: BTreeSet<Sender> = common.iter().map(|id| id.sender).collect();
+        shared.extend(of_a.symmetric_difference(&of_b));
         let mut dropped = 0;
         for list in [&mut self.a, &mut self.b] {
             let before = list.len();

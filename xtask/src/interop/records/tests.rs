@@ -295,8 +295,21 @@ fn only_what_comes_before_the_first_common_message_can_be_torn() {
 }
 
 #[test]
-fn a_sender_that_one_client_never_hears_is_not_torn() {
-    let b = swap(TORN_B, "got 3 30 1 6 900 bb ok", "got 4 40 1 0 1 1 ok");
+fn a_sender_that_one_client_never_hears_in_a_ring_may_be_torn_by_corosync_alone() {
+    let a = swap(TORN_A, "end 0 0", "ring 1 16 1,2\nend 0 0");
+    let b = swap(
+        TORN_B,
+        "got 3 30 1 6 900 bb ok\nend 0 0",
+        "ring 1 16 1,2\nend 0 0",
+    );
+    let records = [record("a", &a), record("b", &b)];
+    assert_eq!(check(&records, Promise::Corosync).unwrap().torn, 2);
+    assert!(check(&records, Promise::Full).is_err());
+}
+
+#[test]
+fn a_sender_of_whom_two_clients_hear_different_messages_is_not_torn() {
+    let b = swap(TORN_B, "got 3 30 1 6 900 bb ok", "got 3 30 1 7 1 1 ok");
     let records = [record("a", TORN_A), record("b", &b)];
     assert!(check(&records, Promise::Corosync).is_err());
 }
