@@ -3,7 +3,7 @@
 use std::fs::File;
 use std::io::{self, Read as _};
 
-use ferrosync_executive::config::{Config, CryptoConfig, KeySource, TransportConfig};
+use ferrosync_executive::config::{Config, CryptoConfig, KeySource, MAX_KEY_LEN, TransportConfig};
 use ferrosync_executive::transport::{Secrets, SharedKey};
 use zeroize::Zeroizing;
 
@@ -39,8 +39,8 @@ pub(crate) fn key(config: &CryptoConfig) -> Result<SharedKey, String> {
 
 /// As many bytes as count, in memory that is wiped.
 fn read(path: &str) -> io::Result<Zeroizing<Vec<u8>>> {
-    let mut bytes = Zeroizing::new(Vec::with_capacity(CryptoConfig::KEY_BYTES_MAX));
-    let most = CryptoConfig::KEY_BYTES_MAX as u64;
+    let mut bytes = Zeroizing::new(Vec::with_capacity(MAX_KEY_LEN));
+    let most = MAX_KEY_LEN as u64;
     File::open(path)?.take(most).read_to_end(&mut bytes)?;
     Ok(bytes)
 }

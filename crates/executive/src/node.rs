@@ -442,6 +442,10 @@ impl Node {
             self.core.clients.iter().count()
         );
         self.log(Subsystem::Main, Priority::Notice, text);
+        if let Some(knet) = self.core.transport.as_knet() {
+            let text = format!("links: {}", knet.drops());
+            self.log(Subsystem::Knet, Priority::Notice, text);
+        }
     }
 
     fn has_room(&self, size: usize) -> bool {

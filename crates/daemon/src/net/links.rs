@@ -134,13 +134,16 @@ impl Links {
 
     pub(super) fn flush(&mut self) {
         let token = self.token.take();
-        let (first, last): (Vec<usize>, Vec<usize>) = (0..self.links.len())
-            .partition(|i| token.is_none_or(|(id, _)| self.links[*i].id != id));
-        for i in first {
+        let mut last = None;
+        for i in 0..self.links.len() {
+            if token.is_some_and(|(id, _)| self.links[i].id == id) {
+                last = Some(i);
+                continue;
+            }
             self.links[i].sender.flush(None);
             self.gather_too_big(i);
         }
-        for i in last {
+        if let Some(i) = last {
             self.links[i].sender.flush(token.map(|(_, to)| to));
             self.gather_too_big(i);
         }

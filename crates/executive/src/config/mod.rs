@@ -48,7 +48,8 @@ pub use system::{
 pub use totem::{BlockUnlisted, Volatile};
 pub use transport::{
     Cipher, Compression, CompressionConfig, CryptoConfig, CryptoModel, Hash, KeySource, KnetConfig,
-    KnetLink, LinkMode, McastGroup, TransportConfig, TransportKind, UdpConfig, UdpuConfig,
+    KnetLink, LinkMode, MAX_KEY_LEN, MIN_KEY_LEN, McastGroup, TransportConfig, TransportKind,
+    UdpConfig, UdpuConfig,
 };
 pub use uidgid::UidGid;
 

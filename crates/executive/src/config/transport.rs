@@ -5,7 +5,7 @@ use std::net::IpAddr;
 
 use ferrosync_knet::compress::Compressor;
 pub use ferrosync_knet::compress::Model as Compression;
-pub use ferrosync_knet::crypto::{Cipher, Hash};
+pub use ferrosync_knet::crypto::{Cipher, Hash, MAX_KEY_LEN, MIN_KEY_LEN};
 use ferrosync_wire::LinkId;
 
 use super::error::Findings;
@@ -145,10 +145,6 @@ pub struct CryptoConfig {
 }
 
 impl CryptoConfig {
-    /// Shortest key in bytes (kronosnet `libknet.h: KNET_MIN_KEY_LEN`, v1.25).
-    pub const KEY_BYTES_MIN: usize = 128;
-    /// Bytes that are read of a key file at most (kronosnet `libknet.h: KNET_MAX_KEY_LEN`, v1.25).
-    pub const KEY_BYTES_MAX: usize = 4_096;
     /// The key file when none is named.
     pub const KEY_FILE: &'static str = "/etc/corosync/authkey";
 }
@@ -166,8 +162,8 @@ pub enum CryptoModel {
 /// Where the shared key comes from.
 #[derive(Clone, PartialEq, Eq)]
 pub enum KeySource {
-    /// A file, `totem.keyfile` or the default one: [`CryptoConfig::KEY_BYTES_MIN`] bytes or more, of which the
-    /// first [`CryptoConfig::KEY_BYTES_MAX`] count.
+    /// A file, `totem.keyfile` or the default one: [`MIN_KEY_LEN`] bytes or more, of which the
+    /// first [`MAX_KEY_LEN`] count.
     File(String),
     /// `totem.key`, with the NUL that ends it in corosync's map: the NUL is part of the key on the wire.
     Inline(Vec<u8>),
@@ -188,15 +184,11 @@ impl core::fmt::Debug for KeySource {
 pub struct CompressionConfig {
     /// `knet_compression_model`.
     pub model: Compression,
-    /// `knet_compression_threshold` in bytes, knet's own default applied.
+    /// `knet_compression_threshold` in bytes; 0 for knet's own default.
     pub threshold: u32,
     /// `knet_compression_level`, meant for the library.
     pub level: i32,
 }
-
-/// Packets below this size are not compressed unless the threshold says otherwise (kronosnet
-/// `compress.c: KNET_COMPRESS_THRESHOLD`, v1.25).
-const COMPRESSION_THRESHOLD: u32 = 100;
 
 /// `totem.transport`; words other than these were refused before.
 pub(crate) fn kind(keys: &KeyMap) -> TransportKind {
@@ -222,20 +214,9 @@ pub(crate) fn compression(
     volatile: &Volatile,
     findings: &mut Findings,
 ) -> Option<CompressionConfig> {
-    let model = match keys.text("totem.knet_compression_model")? {
-        "zlib" => Compression::Zlib,
-        "lz4" => Compression::Lz4,
-        "lz4hc" => Compression::Lz4hc,
-        "lzo2" => Compression::Lzo2,
-        "lzma" => Compression::Lzma,
-        "bzip2" => Compression::Bzip2,
-        "zstd" => Compression::Zstd,
-        _ => return None,
-    };
-    let threshold = match volatile.knet_compression_threshold {
-        0 => COMPRESSION_THRESHOLD,
-        bytes => bytes,
-    };
+    let name = keys.text("totem.knet_compression_model")?;
+    let model = Compression::ALL.into_iter().find(|m| m.name() == name)?;
+    let threshold = volatile.knet_compression_threshold;
     let level = volatile.knet_compression_level;
     if let Err(error) = Compressor::new(model.name(), level, threshold) {
         let at = keys.at("totem.knet_compression_model");
@@ -326,11 +307,8 @@ fn key_source(keys: &KeyMap, findings: &mut Findings) -> KeySource {
     };
     let mut bytes = text.as_bytes().to_vec();
     bytes.push(0);
-    if bytes.len() < CryptoConfig::KEY_BYTES_MIN {
-        let instead = format!(
-            "use at least {} characters",
-            CryptoConfig::KEY_BYTES_MIN - 1
-        );
+    if bytes.len() < MIN_KEY_LEN {
+        let instead = format!("use at least {} characters", MIN_KEY_LEN - 1);
         findings.error(keys.at("totem.key"), "key is too short", instead);
     }
     KeySource::Inline(bytes)

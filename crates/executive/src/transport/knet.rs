@@ -212,6 +212,11 @@ impl KnetTransport {
         &self.peers
     }
 
+    /// What was dropped, in one line.
+    pub(crate) fn drops(&self) -> String {
+        format!("{:?}, not for us {}", self.knet.drops(), self.not_for_us)
+    }
+
     /// Links and counters.
     #[must_use]
     pub const fn knet(&self) -> &Knet {
