@@ -20,6 +20,7 @@ pub mod realtime;
 mod secrets;
 pub mod signals;
 mod start;
+mod watchdog;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -188,5 +188,8 @@ fn runs(program: &str, args: &[&str]) -> bool {
 }
 
 fn skip(why: &str) {
-    println!("SKIPPED: {why}");
+    let line = format!("SKIPPED: {why}\n");
+    std::io::stderr()
+        .write_all(line.as_bytes())
+        .expect("written");
 }
