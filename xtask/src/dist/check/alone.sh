@@ -1,11 +1,16 @@
 # A machine without corosync: install, upgrade, remove, purge.
 
-# Whatever uses corosync goes, too.
-apt purge corosync corosync-notifyd corosync-qnetd >/dev/null 2>&1 || apt purge corosync >/dev/null
+# Whatever uses corosync goes, too, and nothing comes instead.
+if status_is corosync installed; then
+	apt purge corosync pacemaker-remote- >/tmp/output 2>&1 || { cat /tmp/output; fail "corosync cannot be removed here"; }
+fi
 rm -rf /etc/corosync /var/lib/corosync /var/log/corosync
 rm -f /etc/systemd/system/multi-user.target.wants/corosync.service /tmp/calls
-find / -xdev \( -path /tmp -o -path /run -o -path /proc -o -path /dev -o -path /var/lib/dpkg -o -path /var/cache \
-	-o -path /var/lib/apt -o -path /var/log/apt -o -path /var/log/dpkg.log \) -prune -o -print | sort >/tmp/files.before
+every_file() {
+	find /etc /usr /var /opt -xdev \( -path /var/lib/dpkg -o -path /var/lib/apt -o -path /var/cache -o -path /var/log/apt \
+		-o -path /var/log/dpkg.log \) -prune -o -print | sort
+}
+every_file >/tmp/files.before
 
 holds "apt installs the package" apt install "$package"
 holds "there is a configuration, and the daemon takes it" corosync -t
@@ -19,7 +24,7 @@ holds "log files are rotated by a rule that logrotate takes" sh -c '
 	command -v logrotate >/dev/null || exit 0; logrotate --debug /etc/logrotate.d/corosync'
 
 echo '# edited' >>/etc/corosync/corosync.conf
-newer=$(echo /tmp/packages/newer/ferrosync_*.deb /tmp/packages/*+newer_*.deb | tr ' ' '\n' | grep -v '\*' | head -1)
+newer=$(echo /tmp/packages/*+newer_*.deb)
 holds "apt upgrades to a newer package" apt install "$newer"
 holds "the service was restarted" called '^systemctl( -[^ ]+)* restart( -[^ ]+)* corosync\.service'
 holds "somebody's change stayed" grep -q '^# edited' /etc/corosync/corosync.conf
@@ -33,7 +38,6 @@ holds "apt installs it again" apt install "$package"
 holds "with the changed configuration" grep -q '^# edited' /etc/corosync/corosync.conf
 
 holds "apt purges it" apt purge ferrosync
-find / -xdev \( -path /tmp -o -path /run -o -path /proc -o -path /dev -o -path /var/lib/dpkg -o -path /var/cache \
-	-o -path /var/lib/apt -o -path /var/log/apt -o -path /var/log/dpkg.log \) -prune -o -print | sort >/tmp/files.after
+every_file >/tmp/files.after
 holds "nothing of it is left" diff /tmp/files.before /tmp/files.after
 holds "dpkg knows nothing of it any more" sh -c '! dpkg-query --show ferrosync 2>/dev/null | grep -q .'

@@ -34,11 +34,15 @@ status_is() {
 }
 
 # A systemd that keeps only what the packages' scripts ask for: which units run. Pacemaker needs corosync, so it stops
-# with it and is restarted with it.
+# with it and is restarted with it. What works on files alone the real program does.
 mkdir -p /tmp/active /run/systemd/system
+cp /usr/bin/systemctl /tmp/systemctl.real
 cat >/tmp/systemctl <<'END'
 #!/bin/sh
 echo "systemctl $*" >>/tmp/calls
+case $* in
+*--root=*) exec /tmp/systemctl.real "$@" ;;
+esac
 verb=
 units=
 for word in "$@"; do
@@ -90,4 +94,4 @@ programs_are_ours() {
 	done
 }
 
-package=$(echo /tmp/packages/ferrosync_*.deb | cut -d' ' -f1)
+package=$(find /tmp/packages -name 'ferrosync_*.deb' ! -name '*+newer_*')
