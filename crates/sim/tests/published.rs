@@ -31,7 +31,7 @@ fn shrugs_off(options: Options, from_link: u8, packets: Vec<(String, Vec<u8>)>) 
         assert_eq!(cluster.node(TO).dropped(), dropped + 1, "{name}");
         cluster.run_for(TOKEN / 10).expect(&name);
     }
-    cluster.check(TOKEN * 30).unwrap();
+    cluster.check(TOKEN * 30).expect("all goes on");
     assert_eq!(cluster.node(TO).ring(), before);
     assert!(before.is_some_and(|(_, members)| members.len() == 3));
 }
