@@ -10,6 +10,7 @@ use crate::clients::Clients;
 use crate::counters::ExecCounters;
 use crate::icmap::Icmap;
 use crate::output::{ExitReason, NodeOutput};
+use crate::pauses::Pauses;
 use crate::reload::Running;
 use crate::strangers::Strangers;
 use crate::sync::Sync;
@@ -41,6 +42,7 @@ pub struct Core {
     pub(crate) scratch: Vec<u8>,
     pub(crate) transport: Transport,
     pub(crate) running: Running,
+    pub(crate) pauses: Pauses,
 }
 
 /// What a quorum provider decided.

@@ -121,7 +121,7 @@ fn is_root() -> bool {
 }
 
 /// Daemon and tools, the client libraries' headers, and what compiles our C clients.
-const PACKAGES: [&str; 11] = [
+const PACKAGES: [&str; 12] = [
     "corosync",
     "libcpg-dev",
     "libcmap-dev",
@@ -130,6 +130,7 @@ const PACKAGES: [&str; 11] = [
     "libcfg-dev",
     "libsam-dev",
     "libqb-dev",
+    "libqb-tools",
     "iproute2",
     "gcc",
     "libc6-dev",
