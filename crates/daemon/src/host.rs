@@ -14,6 +14,7 @@ use ferrosync_ipc::{SendError, Server};
 use ferrosync_wire::{ConnId, LinkId, RingSeq};
 
 use crate::logging::Log;
+use crate::machine::Dog;
 use crate::net::Sockets;
 use crate::persist::RingIdFile;
 
@@ -23,6 +24,7 @@ pub struct OsHost {
     pub(crate) sockets: Sockets,
     pub(crate) ipc: Server,
     pub(crate) log: Log,
+    pub(crate) dog: Dog,
     ring_id: RingIdFile,
     /// Where corosync.conf is, whatever the working directory.
     pub(crate) config_path: PathBuf,
@@ -46,6 +48,7 @@ impl OsHost {
             sockets,
             ipc,
             log,
+            dog: Dog::default(),
             ring_id,
             config_path,
             asked: VecDeque::new(),
@@ -61,12 +64,17 @@ impl OsHost {
     }
 
     /// A line of the daemon's own.
+    #[track_caller]
     pub fn say(&mut self, priority: Priority, text: impl Into<String>) {
-        self.log.write(&Record {
-            subsystem: Subsystem::Main,
-            priority,
-            text: text.into(),
-        });
+        let record = Record::new(Subsystem::Main, priority, text.into());
+        self.log.write(&record);
+    }
+
+    /// Writes what the flight recorder holds into a file (corosync `main.c:corosync_blackbox_write_to_file`, v3.1.7).
+    pub fn dump_recorder(&mut self) {
+        if let Err(e) = self.log.dump_recorder() {
+            self.say(Priority::Error, format!("Can't store blackbox file: {e}"));
+        }
     }
 }
 

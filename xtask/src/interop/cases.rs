@@ -2,7 +2,7 @@
 
 use super::lab::{DaemonVerb, Peers, Plan};
 use super::storm::{self, Cable, Step};
-use super::{Outcome, Setup, calls, reload, tools};
+use super::{Outcome, Setup, blackbox, calls, keys, logs, monitor, reload, tools};
 
 /// One case.
 pub(super) struct Case {
@@ -27,6 +27,14 @@ enum What {
     Reload,
     /// Asks corosync's tools about the links, on corosync and on our daemon.
     Tools(Plan),
+    /// Compares the keys of both maps.
+    Keys(Plan),
+    /// Compares log lines, option by option.
+    Logs,
+    /// Dumps the flight recorder of both daemons.
+    Blackbox,
+    /// Compares what the services `mon` and `wd` say.
+    Monitor,
 }
 
 /// What a storm does to its cluster.
@@ -56,6 +64,10 @@ impl Case {
             } => calls::run(setup, program, arguments, *nodes),
             What::Reload => reload::run(setup),
             What::Tools(plan) => tools::run(setup, self.name, &asked(plan)),
+            What::Keys(plan) => keys::run(setup, self.name, &asked(plan)),
+            What::Logs => logs::run(setup),
+            What::Blackbox => blackbox::run(setup),
+            What::Monitor => monitor::run(setup),
             What::Storm { plan, trouble } => {
                 let mut steps = (trouble.first)(plan);
                 steps.extend((0..setup.rounds).flat_map(trouble.round));
@@ -90,7 +102,7 @@ impl Case {
 }
 
 /// All cases.
-pub(super) const CASES: [Case; 18] = [
+pub(super) const CASES: [Case; 23] = [
     Case::calls(
         "calls-cpg",
         "every call of libcpg, answers of both daemons compared",
@@ -129,6 +141,34 @@ pub(super) const CASES: [Case; 18] = [
         "reload",
         "corosync.conf changes under a ring of both daemons, maps compared",
         What::Reload,
+    ),
+    Case::new(
+        "keys-one",
+        "all keys of both maps on a node alone, compared between both daemons",
+        What::Keys(Plan::new(1, Peers::NONE, "udpu")),
+    ),
+    Case::new(
+        "keys-ring",
+        "all keys of both maps on each node of a ring, compared between both daemons",
+        What::Keys(Plan {
+            settings: &["quorum.wait_for_all=1"],
+            ..Plan::new(3, Peers::NONE, "knet")
+        }),
+    ),
+    Case::new(
+        "logs",
+        "log lines of both daemons under every option, compared",
+        What::Logs,
+    ),
+    Case::new(
+        "blackbox",
+        "the flight recorder of both daemons, and of ours when it is killed",
+        What::Blackbox,
+    ),
+    Case::new(
+        "monitor",
+        "what the services mon and wd say on both daemons, compared",
+        What::Monitor,
     ),
     Case::storm(
         "storm-corosync",

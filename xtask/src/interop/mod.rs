@@ -3,13 +3,18 @@
 //! Every case starts labs of its own (`ferrosync lab`, each node in namespaces of its own) and leaves its logs, records
 //! and answers in `target/interop/`.
 
+mod blackbox;
 mod calls;
 mod cases;
+mod keys;
 pub(crate) mod lab;
+mod logs;
+mod monitor;
 mod records;
 mod reload;
 mod storm;
 mod tools;
+mod wait;
 
 use std::fs;
 use std::path::PathBuf;

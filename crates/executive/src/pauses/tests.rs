@@ -36,7 +36,7 @@ fn the_last_ten_pauses_are_told_youngest_first_until_they_are_cleared() {
     let client = cluster.connect(1, ServiceId::CMAP);
     for n in 1..=12 {
         let pause = Pause {
-            delay: Duration::from_micros(n * 1_000_500),
+            delay: Duration::from_secs(n),
             threshold: Duration::from_millis(800),
         };
         let at_ms = 1_000 + n;
@@ -51,7 +51,7 @@ fn the_last_ten_pauses_are_told_youngest_first_until_they_are_cleared() {
         .collect();
     assert_eq!(told, (1_003..=1_012).rev().collect::<Vec<_>>());
     let log = cluster.log(1, Priority::Warning);
-    let line = "Corosync main process was not scheduled (@1001) for 1000.5000 ms (threshold is 800.0000 ms). \
+    let line = "Corosync main process was not scheduled (@1001) for 1000.0000 ms (threshold is 800.0000 ms). \
                 Consider token timeout increase.";
     assert_eq!(log.iter().filter(|l| **l == line).count(), 1, "{log:?}");
     let map = cmap::Request::SetCurrentMap {
