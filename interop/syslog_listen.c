@@ -1,4 +1,5 @@
 /* syslog_listen PATH FILE: a syslog daemon that does nothing but append each message to FILE, one line each. */
+#define _GNU_SOURCE
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>

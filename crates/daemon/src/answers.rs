@@ -75,13 +75,7 @@ pub(crate) fn carry_out<'b>(
             None
         }
         HostRequest::SetLogging(config) => {
-            if let Err(failed) = host.log.configure(*config) {
-                let text = format!(
-                    "Can't open logfile '{}' for reason: {}",
-                    failed.file, failed.error
-                );
-                host.say(Priority::Error, text);
-            }
+            host.set_logging(*config);
             None
         }
         HostRequest::DumpFlightData => {

@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use bytes::Bytes;
+use ferrosync_executive::config::LoggingConfig;
 use ferrosync_executive::log::{Priority, Record, Subsystem};
 use ferrosync_executive::output::{
     Carries, ExitReason, FlowControl, HostRequest, LibKind, LibMessage,
@@ -68,6 +69,17 @@ impl OsHost {
     pub fn say(&mut self, priority: Priority, text: impl Into<String>) {
         let record = Record::new(Subsystem::Main, priority, text.into());
         self.log.write(&record);
+    }
+
+    /// Writes log lines as this says from now on.
+    pub fn set_logging(&mut self, config: LoggingConfig) {
+        if let Err(failed) = self.log.configure(config) {
+            let text = format!(
+                "Can't open logfile '{}' for reason: {}",
+                failed.file, failed.error
+            );
+            self.say(Priority::Error, text);
+        }
     }
 
     /// Writes what the flight recorder holds into a file (corosync `main.c:corosync_blackbox_write_to_file`, v3.1.7).
@@ -141,7 +153,21 @@ impl Host for OsHost {
     }
 
     fn ask(&mut self, request: HostRequest) {
-        self.asked.push_back(request);
+        match request {
+            // The answer to the client behind it may not arrive before it is done.
+            HostRequest::SetLogging(config) => self.set_logging(*config),
+            HostRequest::DumpFlightData => self.dump_recorder(),
+            HostRequest::ZeroCopyAlloc { .. }
+            | HostRequest::ZeroCopyFree { .. }
+            | HostRequest::ZeroCopyExecute { .. }
+            | HostRequest::ReopenLogs { .. }
+            | HostRequest::ReadConfig { .. }
+            | HostRequest::SetLinks(_)
+            | HostRequest::Measure(_)
+            | HostRequest::Watchdog(_)
+            | HostRequest::Date(_)
+            | HostRequest::Machine(_) => self.asked.push_back(request),
+        }
     }
 
     fn exit(&mut self, reason: ExitReason) {

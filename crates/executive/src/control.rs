@@ -53,7 +53,8 @@ impl Node {
         } else if tracker == self.control.dump_flight_data {
             // Whatever is written, and again only when something else is (corosync `main.c:fplay_key_change_notify_fn`,
             // v3.1.7).
-            self.core.push(NodeOutput::Ask(HostRequest::DumpFlightData));
+            let request = HostRequest::DumpFlightData;
+            self.core.push_first(NodeOutput::Ask(request));
         } else if tracker == self.control.dump_state {
             self.dump_state();
         }
@@ -67,7 +68,7 @@ impl Node {
             Ok(logging) => {
                 self.core.running.config.logging = logging.clone();
                 let request = HostRequest::SetLogging(Box::new(logging));
-                self.core.push(NodeOutput::Ask(request));
+                self.core.push_first(NodeOutput::Ask(request));
             }
             Err(e) => self.log(Subsystem::Main, Priority::Error, e.to_string()),
         }

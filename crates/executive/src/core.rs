@@ -104,6 +104,11 @@ impl Core {
         self.outputs.push_back(output);
     }
 
+    /// Comes before everything that waits: who made it happen is answered when it is done.
+    pub(crate) fn push_first(&mut self, output: NodeOutput) {
+        self.outputs.push_front(output);
+    }
+
     /// Counts an exec message on its way out.
     pub(crate) fn count_exec_tx(&mut self, message: &[u8]) {
         if let Ok(header) = exec::Header::decode(&mut Reader::new(message)) {

@@ -311,9 +311,10 @@ pub enum HostRequest {
     /// Have a socket for each of these links of knet and for no other; those that stay keep theirs. Nobody waits for an
     /// answer.
     SetLinks(Vec<KnetLink>),
-    /// Write log lines as this says from now on. Nobody waits for an answer.
+    /// Write log lines as this says from now on. Nobody waits for an answer, but what follows is to find it done.
     SetLogging(Box<LoggingConfig>),
-    /// Write what the flight recorder holds into a file of the state directory. Nobody waits for an answer.
+    /// Write what the flight recorder holds into a file of the state directory. Nobody waits for an answer, but what follows
+    /// is to find it done.
     DumpFlightData,
     /// Look at a figure of the machine.
     Measure(Figure),

@@ -69,12 +69,11 @@ fn of_any_client(key: &str) -> String {
 }
 
 /// Whose values must be alike as well.
-const SETTLED: [&str; 5] = [
+const SETTLED: [&str; 4] = [
     "internal_configuration.",
     "resources.",
     "runtime.blackbox.",
     "runtime.force_gather",
-    "stats.pg.msg_reserved",
 ];
 /// They come when the machine is busy.
 const PAUSES: &str = "stats.schedmiss.";
