@@ -1,5 +1,5 @@
-/* syslog_listen PATH FILE: a syslog daemon that does nothing but append each message to FILE, one line each. */
-#define _GNU_SOURCE
+/* syslog_listen PATH FILE: a syslog daemon, or a journal, that does nothing but append each message to FILE, and a line
+ * break. */
 #include <stdio.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -23,7 +23,8 @@ int main(int argc, char **argv)
 		return 1;
 	}
 	while ((length = recv(fd, message, sizeof(message), 0)) >= 0) {
-		fprintf(file, "%.*s\n", (int)strnlen(message, (size_t)length), message);
+		fwrite(message, 1, (size_t)length, file);
+		fputc('\n', file);
 		fflush(file);
 	}
 	return 1;

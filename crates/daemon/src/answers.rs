@@ -48,21 +48,7 @@ pub(crate) fn carry_out<'b>(
             Some(HostAnswer::ZeroCopyRead { conn, request })
         }
         HostRequest::ReopenLogs { conn } => {
-            let result = host.log.reopen().map_err(|failed| {
-                let text = format!(
-                    "Unable to reopen log file {}: {}",
-                    failed.file, failed.error
-                );
-                host.say(Priority::Warning, text);
-                let kind = failed.error.kind();
-                if kind == io::ErrorKind::PermissionDenied {
-                    CsError::Access
-                } else if kind == io::ErrorKind::NotFound {
-                    CsError::NotExist
-                } else {
-                    CsError::Library
-                }
-            });
+            let result = reopen_logs(host);
             Some(HostAnswer::LogsReopened { conn, result })
         }
         HostRequest::ReadConfig { fixed } => Some(HostAnswer::ConfigRead {
@@ -103,6 +89,25 @@ pub(crate) fn carry_out<'b>(
             None
         }
     }
+}
+
+fn reopen_logs(host: &mut OsHost) -> Result<(), CsError> {
+    let Err(failed) = host.log.reopen() else {
+        return Ok(());
+    };
+    let text = format!(
+        "Unable to reopen log file {}: {}",
+        failed.file, failed.error
+    );
+    host.say(Priority::Warning, text);
+    let kind = failed.error.kind();
+    Err(if kind == io::ErrorKind::PermissionDenied {
+        CsError::Access
+    } else if kind == io::ErrorKind::NotFound {
+        CsError::NotExist
+    } else {
+        CsError::Library
+    })
 }
 
 fn milliseconds_since_1970() -> u64 {

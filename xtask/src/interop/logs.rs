@@ -7,7 +7,7 @@ use std::process::{Child, Stdio};
 use anyhow::{Context as _, bail};
 
 use super::calls::difference;
-use super::lab::{Lab, Peers, Plan};
+use super::lab::{DaemonVerb, Lab, Peers, Plan};
 use super::wait::wait_for;
 use super::{Outcome, Setup};
 
@@ -15,6 +15,7 @@ use super::{Outcome, Setup};
 pub(super) fn run(setup: &Setup) -> anyhow::Result<Outcome> {
     let theirs = lines(setup, "logs-corosync", Peers::ALL)?;
     let ours = lines(setup, "logs-asked", setup.corosync.unwrap_or(Peers::NONE))?;
+    journal(setup)?;
     match difference(&theirs, &ours) {
         None => Ok(Outcome::Passed(format!(
             "{} options, {} lines alike",
@@ -212,6 +213,82 @@ impl Drop for Daemon {
     }
 }
 
+/// Our daemon with its standard error at a journal: each line goes there once, with its fields (D-96).
+fn journal(setup: &Setup) -> anyhow::Result<()> {
+    let daemon = Daemon::start(setup, "logs-journal", Peers::NONE)?;
+    let lab = &daemon.lab;
+    lab.output(NODE, &["mkdir", "-p", "/run/systemd/journal"])?;
+    let listen = setup.clients.program("syslog_listen");
+    let mut listener = lab
+        .command(NODE, &listen.to_string_lossy())
+        .args([JOURNAL, "/run/lines"])
+        .stdin(Stdio::null())
+        .spawn()?;
+    let there = || Ok(lab.output(NODE, &["test", "-S", JOURNAL]).is_ok());
+    wait_for("a journal", there)?;
+    lab.daemon(DaemonVerb::Shutdown, NODE)?;
+    let gone = || {
+        Ok(lab
+            .output(NODE, &["test", "-e", "/run/corosync.pid"])
+            .is_err())
+    };
+    wait_for("the end of the lab's daemon", gone)?;
+    let options = "to_syslog: yes\nto_stderr: yes\ntimestamp: on";
+    let conf = format!("{}logging {{\n{options}\n}}\n", daemon.conf);
+    let program = setup.program.to_string_lossy().into_owned();
+    let script = format!(
+        "printf %s \"$1\" > {CONF}; > /run/stderr; \
+         JOURNAL_STREAM=$(stat --format %d:%i /run/stderr) exec \"$2\" daemon -f -c {CONF} 2> /run/stderr"
+    );
+    let mut ours = lab
+        .command(NODE, "sh")
+        .args(["-c", &script, "sh", &conf, &program])
+        .stdin(Stdio::null())
+        .spawn()?;
+    let result = journal_has(
+        lab,
+        "Completed service synchronization, ready to provide service.",
+    );
+    for child in [&mut ours, &mut listener] {
+        // They end with the lab as well.
+        drop(child.kill());
+        drop(child.wait());
+    }
+    result
+}
+
+/// Waits until the journal has a line, and sees that nobody else does.
+fn journal_has(lab: &Lab, text: &str) -> anyhow::Result<()> {
+    let count = |text: &str, file: &str| -> usize {
+        // Without a match or a file grep fails.
+        let count = lab.output(NODE, &["grep", "-a", "-c", text, file]);
+        count.ok().and_then(|n| n.trim().parse().ok()).unwrap_or(0)
+    };
+    wait_for(
+        "a line in the journal",
+        || Ok(count(text, "/run/lines") > 0),
+    )?;
+    for field in [
+        "PRIORITY",
+        "SYSLOG_IDENTIFIER",
+        "CODE_LINE",
+        "COROSYNC_SUBSYSTEM",
+    ] {
+        if count(&format!("^{field}$"), "/run/lines") == 0 {
+            bail!("the journal has no {field}");
+        }
+    }
+    let copies = [
+        count(text, "/run/lines"),
+        count(text, "/run/stderr"),
+        count(text, Target::Syslog.file()),
+    ];
+    if copies != [1, 0, 0] {
+        bail!("journal, standard error and syslog have {copies:?} copies of the line");
+    }
+    Ok(())
+}
+
 /// A line without what must differ: its time, process id and place in the source.
 fn masked(line: &str, text: &str) -> anyhow::Result<String> {
     let line = line.trim_end();
@@ -324,6 +401,7 @@ const fn everywhere(section: &'static str) -> Options {
 const NODE: u8 = 1;
 const CONF: &str = "/etc/corosync/corosync.conf";
 const SOCKET: &str = "/dev/log";
+const JOURNAL: &str = "/run/systemd/journal/socket";
 /// Gives the node a `/dev` in which a socket can be made without the machine having it.
 const OWN_DEV: &str = "set -e; mkdir /run/dev; mount --rbind /dev /run/dev; mount -t tmpfs tmpfs /dev; \
                        for file in null zero full random urandom tty; do \

@@ -147,7 +147,7 @@ impl Log {
         }
     }
 
-    /// Writes a line wherever its subsystem's configuration says.
+    /// Writes a line wherever its subsystem's configuration says (`docs/deviations.md`, D-99).
     pub fn write(&mut self, record: &Record) {
         self.flight.record(record);
         let logger = self.config.subsystems.get(record.subsystem.name());
