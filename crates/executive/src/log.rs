@@ -320,7 +320,7 @@ fn carried_by(host: u16, policy: Policy, active: &[(LinkId, u8)]) -> Vec<Record>
 }
 
 #[track_caller]
-const fn knet(priority: Priority, text: String) -> Record {
+pub(crate) const fn knet(priority: Priority, text: String) -> Record {
     Record::new(Subsystem::Knet, priority, text)
 }
 
