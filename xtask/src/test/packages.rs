@@ -115,7 +115,7 @@ fn daemons() -> BTreeSet<String> {
 }
 
 /// Daemon and tools, the client libraries' headers, and what compiles our C clients.
-const PACKAGES: [&str; 11] = [
+const PACKAGES: [&str; 12] = [
     "corosync",
     "libcpg-dev",
     "libcmap-dev",
@@ -124,6 +124,7 @@ const PACKAGES: [&str; 11] = [
     "libcfg-dev",
     "libsam-dev",
     "libqb-dev",
+    "libqb-tools",
     "iproute2",
     "gcc",
     "libc6-dev",
