@@ -31,6 +31,12 @@ pub(super) fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Shutdown(node) => daemon(&node, DaemonVerb::Shutdown)?,
         Verb::Start(node) => daemon(&node, DaemonVerb::Start)?,
         Verb::Restart(node) => daemon(&node, DaemonVerb::Restart)?,
+        Verb::Off(node) => daemon(&node, DaemonVerb::Off)?,
+        Verb::Replace {
+            which,
+            node,
+            daemon,
+        } => print(&ask(&which.name, &Request::Replace(node, daemon))?),
         Verb::Partition { which, sides } => print(&ask(&which.name, &Request::Partition(sides))?),
         Verb::Heal { which } => print(&ask(&which.name, &Request::Heal)?),
         Verb::Link {
