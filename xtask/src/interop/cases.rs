@@ -2,7 +2,7 @@
 
 use super::lab::{DaemonVerb, Peers, Plan};
 use super::storm::{self, Cable, Step};
-use super::{Outcome, Setup, calls, reload, tools};
+use super::{Outcome, Setup, calls, pacemaker, reload, tools};
 
 /// One case.
 pub(super) struct Case {
@@ -27,6 +27,8 @@ enum What {
     Reload,
     /// Asks corosync's tools about the links, on corosync and on our daemon.
     Tools(Plan),
+    /// Lets Pacemaker run on clusters of both.
+    Pacemaker(fn(&Setup) -> anyhow::Result<Outcome>),
 }
 
 /// What a storm does to its cluster.
@@ -55,6 +57,7 @@ impl Case {
                 nodes,
             } => calls::run(setup, program, arguments, *nodes),
             What::Reload => reload::run(setup),
+            What::Pacemaker(run) => run(setup),
             What::Tools(plan) => tools::run(setup, self.name, &asked(plan)),
             What::Storm { plan, trouble } => {
                 let mut steps = (trouble.first)(plan);
@@ -62,6 +65,14 @@ impl Case {
                 steps.extend(trouble.last.iter().cloned());
                 storm::run(setup, self.name, &asked(plan), trouble.bodies, &steps)
             }
+        }
+    }
+
+    /// What keeps this case from running where others can, if anything.
+    pub(super) fn missing(&self) -> Option<String> {
+        match self.what {
+            What::Pacemaker(_) => pacemaker::missing(),
+            What::Calls { .. } | What::Storm { .. } | What::Reload | What::Tools(_) => None,
         }
     }
 
@@ -90,7 +101,7 @@ impl Case {
 }
 
 /// All cases.
-pub(super) const CASES: [Case; 18] = [
+pub(super) const CASES: [Case; 21] = [
     Case::calls(
         "calls-cpg",
         "every call of libcpg, answers of both daemons compared",
@@ -240,6 +251,21 @@ pub(super) const CASES: [Case; 18] = [
             ip: "46",
             ..KNET
         }),
+    ),
+    Case::new(
+        "pacemaker-rolling",
+        "each node's corosync is replaced by our daemon and back: no resource elsewhere notices",
+        What::Pacemaker(pacemaker::rolling),
+    ),
+    Case::new(
+        "pacemaker-faults",
+        "nodes die, freeze and are cut off: resources end where they end with corosync",
+        What::Pacemaker(pacemaker::faults),
+    ),
+    Case::new(
+        "pacemaker-mixed",
+        "Pacemaker on a ring of both daemons: membership, CIB, fail-over, standby, crm and pcs",
+        What::Pacemaker(pacemaker::mixed),
     ),
 ];
 

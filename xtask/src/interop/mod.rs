@@ -6,6 +6,7 @@
 mod calls;
 mod cases;
 pub(crate) mod lab;
+mod pacemaker;
 mod records;
 mod reload;
 mod storm;
@@ -101,6 +102,11 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
     }
     let wanted =
         |case: &&Case| args.only.is_empty() || args.only.iter().any(|name| name == case.name);
+    for case in CASES.iter().filter(&wanted) {
+        if let Some(why) = case.missing() {
+            bail!("cannot run {} here: {why}", case.name);
+        }
+    }
     let setup = Setup {
         rounds: args.rounds,
         corosync: args.corosync,
@@ -120,7 +126,12 @@ pub(crate) fn step(workspace: &Workspace, report: &mut Report) -> anyhow::Result
         }
         None => {
             let setup = Setup::build(workspace)?;
-            run_cases(&setup, CASES.iter())
+            let cannot = |case: &&Case| case.missing().map(|why| (case.name, why));
+            for (name, why) in CASES.iter().filter_map(|case| cannot(&case)) {
+                report.not_run(&format!("interop {name}"), &why);
+            }
+            let can = CASES.iter().filter(|case| case.missing().is_none());
+            run_cases(&setup, can)
         }
     }
 }

@@ -5,7 +5,7 @@
 //! is the lab's: `off` ends every process of a node at once, `on` starts its daemon.
 
 use std::ffi::OsString;
-use std::io::{self, Read as _};
+use std::io::{self, Read as _, Write as _};
 use std::path::Path;
 use std::process::ExitCode;
 use std::thread::sleep;
@@ -74,10 +74,10 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Result<ExitCode> {
     };
     let plug = || options.plug().context("no plug was given");
     match options.action.unwrap_or(Action::Reboot) {
-        Action::Metadata => print!("{}", metadata()),
+        Action::Metadata => tell(&metadata())?,
         Action::Validate => {}
         Action::Monitor => drop(switch.status()?),
-        Action::List => print!("{}", list(&switch.status()?)),
+        Action::List => tell(&list(&switch.status()?))?,
         Action::On => switch.on(plug()??)?,
         Action::Off => switch.off(plug()??)?,
         Action::Reboot => {
@@ -93,6 +93,10 @@ fn run(arguments: impl Iterator<Item = OsString>) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+fn tell(text: &str) -> io::Result<()> {
+    io::stdout().lock().write_all(text.as_bytes())
 }
 
 /// Exit code of `status` for a node without power.

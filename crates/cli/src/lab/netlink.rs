@@ -195,13 +195,15 @@ impl Netlink {
             let mut rest = &bytes[..len];
             while !rest.is_empty() {
                 let message = parse(rest)?;
-                match message.payload {
-                    NetlinkPayload::Done(_) => return Ok(addresses),
-                    NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewAddress(address)) => {
-                        addresses.push(address);
-                    }
-                    other => bail!("the kernel answered {other:?}"),
+                if matches!(message.payload, NetlinkPayload::Done(_)) {
+                    return Ok(addresses);
                 }
+                let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewAddress(address)) =
+                    message.payload
+                else {
+                    bail!("the kernel answered {:?}", message.payload);
+                };
+                addresses.push(address);
                 // Messages begin at multiples of four bytes (netlink(7)).
                 let len = usize::try_from(message.header.length)?.next_multiple_of(4);
                 rest = rest.get(len..).unwrap_or_default();
