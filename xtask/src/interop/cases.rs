@@ -101,7 +101,7 @@ impl Case {
 }
 
 /// All cases.
-pub(super) const CASES: [Case; 21] = [
+pub(super) const CASES: [Case; 23] = [
     Case::calls(
         "calls-cpg",
         "every call of libcpg, answers of both daemons compared",
@@ -135,6 +135,18 @@ pub(super) const CASES: [Case; 21] = [
             arguments: &["shutdown"],
             nodes: 2,
         },
+    ),
+    Case::calls(
+        "calls-dlm",
+        "the calls of dlm_controld in its order, answers of both daemons compared",
+        "dlm_calls",
+        2,
+    ),
+    Case::calls(
+        "calls-sbd",
+        "the calls of sbd's cluster watcher in its order, answers of both daemons compared",
+        "sbd_calls",
+        2,
     ),
     Case::new(
         "reload",

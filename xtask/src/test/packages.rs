@@ -120,8 +120,8 @@ fn is_root() -> bool {
     process::output(&mut id).is_ok_and(|user| user.trim() == "0")
 }
 
-/// Daemon and tools, the client libraries' headers, and what compiles our C clients.
-const PACKAGES: [&str; 11] = [
+/// Daemon and tools, the client libraries' headers, what runs on top, and what compiles our C clients.
+const PACKAGES: [&str; 16] = [
     "corosync",
     "libcpg-dev",
     "libcmap-dev",
@@ -130,6 +130,12 @@ const PACKAGES: [&str; 11] = [
     "libcfg-dev",
     "libsam-dev",
     "libqb-dev",
+    // What runs on top, and the agents and shells that belong to it.
+    "pacemaker",
+    "pacemaker-cli-utils",
+    "resource-agents",
+    "crmsh",
+    "pcs",
     "iproute2",
     "gcc",
     "libc6-dev",

@@ -62,7 +62,8 @@ impl Paths {
         self.dir().join(node.name())
     }
 
-    fn lock(&self) -> PathBuf {
+    /// The lock, which a lab removes last.
+    pub(super) fn lock(&self) -> PathBuf {
         self.base.join(format!("{}.lock", self.name.as_str()))
     }
 }

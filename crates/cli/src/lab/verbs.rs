@@ -88,9 +88,9 @@ const END_WITHIN: Duration = Duration::from_secs(30);
 
 fn down(name: &LabName) -> Result<()> {
     ask(name, &Request::Down)?;
-    let socket = Paths::of(name).socket();
+    let lock = Paths::of(name).lock();
     let deadline = Instant::now() + END_WITHIN;
-    while socket.exists() {
+    while lock.exists() {
         if Instant::now() >= deadline {
             bail!("the lab is still ending");
         }
