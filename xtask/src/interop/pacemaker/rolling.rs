@@ -25,7 +25,7 @@ pub(in super::super) fn run(setup: &Setup) -> anyhow::Result<Outcome> {
     let mut storms = Vec::new();
     let mut writers = Vec::new();
     for node in 1..=NODES {
-        let arguments = ["--rate", "300", "--max", "4000"];
+        let arguments = ["--rate", "100", "--max", "4000"];
         storms.push(Client::start(
             setup,
             &cluster.lab,
@@ -206,13 +206,14 @@ fn written(cluster: &Cluster) -> anyhow::Result<u64> {
     Ok(written)
 }
 
-/// Counts in an attribute of its node, as often as the CIB lets it.
+/// Counts in an attribute of its node. Each change makes Pacemaker decide anew where everything should run: without a pause
+/// it would never be seen at rest.
 struct Writer(Child);
 
 impl Writer {
     fn start(lab: &Lab, node: u8) -> anyhow::Result<Self> {
         let script = format!(
-            "n=1; while :; do crm_attribute --node node{node} --name load --update $n && n=$((n + 1)); sleep 0.2; done"
+            "n=1; while :; do crm_attribute --node node{node} --name load --update $n && n=$((n + 1)); sleep 3; done"
         );
         let child = lab
             .command(node, "sh")
