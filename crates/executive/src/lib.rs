@@ -4,6 +4,7 @@
 
 pub mod config;
 
+mod backlog;
 mod capabilities;
 pub mod clients;
 mod control;

@@ -262,7 +262,7 @@ fn carried_by(host: u16, policy: Policy, active: &[(LinkId, u8)]) -> Vec<Record>
     vec![knet(Priority::Info, best)]
 }
 
-const fn knet(priority: Priority, text: String) -> Record {
+pub(crate) const fn knet(priority: Priority, text: String) -> Record {
     Record {
         subsystem: Subsystem::Knet,
         priority,

@@ -245,10 +245,10 @@ impl Node {
         self.core.clients.is_holding(conn)
     }
 
-    /// Keeps a message that found no room. A client that never reads loses its connection.
+    /// Keeps a message that found no room. A client that does not read loses its connection in the end.
     pub fn hold_back(&mut self, message: LibMessage) {
         let conn = message.conn;
-        if self.core.clients.hold_back(message).is_err() {
+        if self.core.clients.hold_back(self.core.now, message).is_err() {
             let text = format!("client {} does not read its events, closing it", conn.0);
             self.log(Subsystem::Main, Priority::Warning, text);
             self.core.push(NodeOutput::LibClose(conn));
@@ -331,7 +331,7 @@ impl Node {
                 program,
             } => self.lib_connect(conn, service, who, program),
             LibInput::Request { conn, message } => self.lib_request(conn, message),
-            LibInput::Writable { .. } => {}
+            LibInput::Writable { conn } => self.core.clients.note_room(self.core.now, conn),
             LibInput::Closed { conn } => self.lib_closed(conn),
         }
     }

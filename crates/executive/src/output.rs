@@ -264,7 +264,7 @@ pub enum HostRequest {
 pub enum FlowControl {
     /// Not at all.
     Off = 0,
-    /// `cpg_mcast_joined` answers TRY_AGAIN: synchronisation goes on or the ring's queue is full.
+    /// `cpg_mcast_joined` answers TRY_AGAIN: synchronisation goes on, the ring's queue is full or the client lags.
     Busy = 2,
 }
 

@@ -1,6 +1,6 @@
 //! A cluster for a test: `ferrosync lab`, driven as a user in a second terminal drives it.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::str::FromStr;
@@ -29,6 +29,8 @@ pub(crate) struct Plan {
     pub(crate) links: u8,
     /// Versions of IP: `4`, `6`, or `46` for both in turn.
     pub(crate) ip: &'static str,
+    /// Bytes of the longest packet on every interface, where not the kernel's choice.
+    pub(crate) mtu: Option<u16>,
     /// Settings of corosync.conf, such as `totem.token=1000`.
     pub(crate) settings: &'static [&'static str],
     /// What runs on top of the daemons.
@@ -54,6 +56,7 @@ impl Plan {
             crypto: "none",
             links: 1,
             ip: "4",
+            mtu: None,
             settings: &[],
             on_top: OnTop::Nothing,
         }
@@ -139,6 +142,9 @@ impl Lab {
         command.args(["--crypto", plan.crypto, "--ip", plan.ip]);
         if let Some(nodes) = plan.corosync.words() {
             command.args(["--corosync", &nodes]);
+        }
+        if let Some(mtu) = plan.mtu {
+            command.args(["--mtu", &mtu.to_string()]);
         }
         match plan.on_top {
             OnTop::Nothing => {}
@@ -234,6 +240,18 @@ impl Lab {
         let line = self.output(node, &["corosync-cmapctl", "-m", "stats", "-g", key])?;
         let (_, value) = line.split_once('=').context("no value")?;
         Ok(value.trim().parse()?)
+    }
+
+    /// Keeps what each daemon logged in `dir`, as `NAME-N.daemon.log`.
+    pub(crate) fn keep_logs(&self, dir: &Path, name: &str, nodes: u8) {
+        for node in 1..=nodes {
+            let file = dir.join(format!("{name}-{node}.daemon.log"));
+            let kept = process::output(self.verb("logs").arg(node.to_string()))
+                .and_then(|text| Ok(fs::write(&file, text)?));
+            if let Err(error) = kept {
+                eprintln!("{}: {error:#}", file.display());
+            }
+        }
     }
 
     fn verb(&self, verb: &str) -> Command {

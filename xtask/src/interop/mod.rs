@@ -5,12 +5,15 @@
 
 mod calls;
 mod cases;
+mod knet;
 pub(crate) mod lab;
 mod pacemaker;
 mod records;
 mod reload;
+mod step;
 mod storm;
 mod tools;
+mod trouble;
 
 use std::fs;
 use std::path::PathBuf;
@@ -24,7 +27,7 @@ use crate::clients::{self, Clients};
 use crate::process::{self, cargo};
 use crate::test::Report;
 use crate::workspace::Workspace;
-use cases::{CASES, Case};
+use cases::{Case, Extent};
 use lab::Peers;
 
 /// Options of `cargo xtask interop`.
@@ -33,6 +36,9 @@ pub(crate) struct Args {
     /// Run these cases alone.
     #[arg(value_name = "CASE")]
     only: Vec<String>,
+    /// Run those too that no test run has.
+    #[arg(long, conflicts_with = "only")]
+    all: bool,
     /// Print the cases and stop.
     #[arg(long)]
     list: bool,
@@ -88,21 +94,28 @@ pub(crate) enum Outcome {
 /// Runs the chosen cases; any failure is an error.
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
     if args.list {
-        for case in &CASES {
-            println!("{:20} {}", case.name, case.about);
+        for case in cases::all() {
+            let extent = match case.extent {
+                Extent::Always => "",
+                Extent::Asked => " (only where asked for)",
+            };
+            println!("{:20} {}{extent}", case.name, case.about);
         }
         return Ok(());
     }
-    let known = |name: &String| CASES.iter().any(|case| case.name == name);
+    let known = |name: &String| cases::all().any(|case| case.name == name);
     if let Some(name) = args.only.iter().find(|name| !known(name)) {
         bail!("there is no case `{name}`; see --list");
     }
     if let Some(why) = missing() {
         bail!("cannot run here: {why}");
     }
-    let wanted =
-        |case: &&Case| args.only.is_empty() || args.only.iter().any(|name| name == case.name);
-    for case in CASES.iter().filter(&wanted) {
+    let wanted = |case: &&Case| match case.extent {
+        _ if !args.only.is_empty() => args.only.iter().any(|name| name == case.name),
+        Extent::Always => true,
+        Extent::Asked => args.all,
+    };
+    for case in cases::all().filter(&wanted) {
         if let Some(why) = case.missing() {
             bail!("cannot run {} here: {why}", case.name);
         }
@@ -112,28 +125,27 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
         corosync: args.corosync,
         ..Setup::build(workspace)?
     };
-    run_cases(&setup, CASES.iter().filter(wanted))
+    run_cases(&setup, cases::all().filter(wanted))
 }
 
-/// The step of a test run: all cases, or a note why none was run.
+/// The step of a test run: the cases that every one has, or a note why none was run.
 pub(crate) fn step(workspace: &Workspace, report: &mut Report) -> anyhow::Result<()> {
-    match missing() {
-        Some(why) => {
-            for case in &CASES {
-                report.not_run(&format!("interop {}", case.name), &why);
-            }
-            Ok(())
-        }
-        None => {
-            let setup = Setup::build(workspace)?;
-            let cannot = |case: &&Case| case.missing().map(|why| (case.name, why));
-            for (name, why) in CASES.iter().filter_map(|case| cannot(&case)) {
-                report.not_run(&format!("interop {name}"), &why);
-            }
-            let can = CASES.iter().filter(|case| case.missing().is_none());
-            run_cases(&setup, can)
+    let missing = missing();
+    let mut can = Vec::new();
+    for case in cases::all() {
+        let why = match case.extent {
+            Extent::Asked => Some("only where asked for: `cargo xtask interop --all`".to_owned()),
+            Extent::Always => missing.clone().or_else(|| case.missing()),
+        };
+        match why {
+            Some(why) => report.not_run(&format!("interop {}", case.name), &why),
+            None => can.push(case),
         }
     }
+    if can.is_empty() {
+        return Ok(());
+    }
+    run_cases(&Setup::build(workspace)?, can.into_iter())
 }
 
 fn run_cases<'a>(setup: &Setup, cases: impl Iterator<Item = &'a Case>) -> anyhow::Result<()> {

@@ -27,7 +27,7 @@ pub(super) fn run(_: &Workspace, report: &mut Report) -> anyhow::Result<()> {
         println!("all {} packages are installed", PACKAGES.len());
         return Ok(());
     }
-    if !is_root() {
+    if !process::is_root() {
         let why = format!("not root; missing: {}", missing.join(" "));
         report.not_run("packages", &why);
         return Ok(());
@@ -112,12 +112,6 @@ fn daemons() -> BTreeSet<String> {
         .map(|entry| entry.file_name().to_string_lossy().into_owned())
         .filter(is_corosync)
         .collect()
-}
-
-fn is_root() -> bool {
-    let mut id = Command::new("id");
-    id.arg("--user");
-    process::output(&mut id).is_ok_and(|user| user.trim() == "0")
 }
 
 /// Daemon and tools, the client libraries' headers, what runs on top, and what compiles our C clients.

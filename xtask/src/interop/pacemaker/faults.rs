@@ -13,7 +13,7 @@ use super::configuration::{Configuration, FENCE_DEVICE, Placement};
 use super::{Cluster, places};
 
 /// Runs the case: both clusters at once, because most of the time they wait.
-pub(in super::super) fn run(setup: &Setup) -> anyhow::Result<Outcome> {
+pub(super) fn run(setup: &Setup) -> anyhow::Result<Outcome> {
     let asked = setup.corosync.unwrap_or(Peers::NONE);
     let (theirs, ours) = thread::scope(|scope| {
         let theirs = scope.spawn(|| story(setup, "corosync", Peers::ALL));

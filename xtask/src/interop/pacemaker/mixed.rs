@@ -11,7 +11,7 @@ use super::configuration::{Configuration, Placement};
 use super::{Cluster, RESOURCES};
 
 /// Runs the case.
-pub(in super::super) fn run(setup: &Setup) -> anyhow::Result<Outcome> {
+pub(super) fn run(setup: &Setup) -> anyhow::Result<Outcome> {
     let configuration = Configuration {
         placement: Placement::Ranked,
         fencing: "reboot",

@@ -17,12 +17,30 @@ use std::time::{Duration, Instant};
 use anyhow::{Context as _, bail};
 
 use super::Setup;
+use super::cases::{Case, What};
 use super::lab::{DaemonKind, DaemonVerb, Lab, OnTop, Plan};
 use crate::process;
 use configuration::{Configuration, RESOURCES};
 use monitor::Monitor;
 
-pub(super) use {faults::run as faults, mixed::run as mixed, rolling::run as rolling};
+/// The cases.
+pub(super) const CASES: &[Case] = &[
+    Case::new(
+        "pacemaker-rolling",
+        "each node's corosync is replaced by our daemon and back: no resource elsewhere notices",
+        What::Pacemaker(rolling::run),
+    ),
+    Case::new(
+        "pacemaker-faults",
+        "nodes die, freeze and are cut off: resources end where they end with corosync",
+        What::Pacemaker(faults::run),
+    ),
+    Case::new(
+        "pacemaker-mixed",
+        "Pacemaker on a ring of both daemons: membership, CIB, fail-over, standby, crm and pcs",
+        What::Pacemaker(mixed::run),
+    ),
+];
 
 /// What keeps Pacemaker from running on this machine, if anything.
 pub(super) fn missing() -> Option<String> {
