@@ -20,7 +20,8 @@ pub(super) fn run(_: &Workspace, report: &mut Report) -> anyhow::Result<()> {
         return Ok(());
     }
     let missing: Vec<&str> = PACKAGES
-        .into_iter()
+        .iter()
+        .copied()
         .filter(|name| !is_installed(name))
         .collect();
     if missing.is_empty() {
@@ -114,8 +115,8 @@ fn daemons() -> BTreeSet<String> {
         .collect()
 }
 
-/// Daemon and tools, the client libraries' headers, and what compiles our C clients.
-const PACKAGES: [&str; 12] = [
+/// Daemon and tools, the client libraries' headers, what runs on top, and what compiles our C clients.
+const PACKAGES: &[&str] = &[
     "corosync",
     "libcpg-dev",
     "libcmap-dev",
@@ -125,6 +126,12 @@ const PACKAGES: [&str; 12] = [
     "libsam-dev",
     "libqb-dev",
     "libqb-tools",
+    // What runs on top, and the agents and shells that belong to it.
+    "pacemaker",
+    "pacemaker-cli-utils",
+    "resource-agents",
+    "crmsh",
+    "pcs",
     "iproute2",
     "gcc",
     "libc6-dev",
