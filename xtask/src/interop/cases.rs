@@ -2,7 +2,9 @@
 
 use super::lab::{Peers, Plan};
 use super::trouble::{FATES, Trouble};
-use super::{Outcome, Setup, blackbox, calls, keys, knet, logs, monitor, reload, storm, tools};
+use super::{
+    Outcome, Setup, blackbox, calls, keys, knet, logs, monitor, pacemaker, reload, storm, tools,
+};
 
 /// One case.
 pub(super) struct Case {
@@ -46,6 +48,8 @@ pub(super) enum What {
     Blackbox,
     /// Compares what the services `mon` and `wd` say.
     Monitor,
+    /// Lets Pacemaker run on clusters of both.
+    Pacemaker(fn(&Setup) -> anyhow::Result<Outcome>),
 }
 
 impl Case {
@@ -62,6 +66,7 @@ impl Case {
                 nodes,
             } => calls::run(setup, program, arguments, *nodes),
             What::Reload => reload::run(setup),
+            What::Pacemaker(run) => run(setup),
             What::Tools(plan) => tools::run(setup, self.name, &asked(plan)),
             What::Keys(plan) => keys::run(setup, self.name, &asked(plan)),
             What::Logs => logs::run(setup),
@@ -71,6 +76,21 @@ impl Case {
                 let steps = trouble.steps(plan, setup.rounds);
                 storm::run(setup, self.name, &asked(plan), trouble.bodies, &steps)
             }
+        }
+    }
+
+    /// What keeps this case from running where others can, if anything.
+    pub(super) fn missing(&self) -> Option<String> {
+        match self.what {
+            What::Pacemaker(_) => pacemaker::missing(),
+            What::Calls { .. }
+            | What::Storm { .. }
+            | What::Reload
+            | What::Tools(_)
+            | What::Keys(_)
+            | What::Logs
+            | What::Blackbox
+            | What::Monitor => None,
         }
     }
 
@@ -112,10 +132,10 @@ impl Case {
 
 /// All cases.
 pub(super) fn all() -> impl Iterator<Item = &'static Case> {
-    CASES.iter().chain(knet::CASES)
+    CASES.iter().chain(knet::CASES).chain(pacemaker::CASES)
 }
 
-/// The cases without knet.
+/// The cases that are neither of knet's nor of Pacemaker's.
 const CASES: &[Case] = &[
     Case::calls(
         "calls-cpg",
@@ -150,6 +170,18 @@ const CASES: &[Case] = &[
             arguments: &["shutdown"],
             nodes: 2,
         },
+    ),
+    Case::calls(
+        "calls-dlm",
+        "the calls of dlm_controld in its order, answers of both daemons compared",
+        "dlm_calls",
+        2,
+    ),
+    Case::calls(
+        "calls-sbd",
+        "the calls of sbd's cluster watcher in its order, answers of both daemons compared",
+        "sbd_calls",
+        2,
     ),
     Case::new(
         "reload",

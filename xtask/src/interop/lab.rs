@@ -33,6 +33,17 @@ pub(crate) struct Plan {
     pub(crate) mtu: Option<u16>,
     /// Settings of corosync.conf, such as `totem.token=1000`.
     pub(crate) settings: &'static [&'static str],
+    /// What runs on top of the daemons.
+    pub(crate) on_top: OnTop,
+}
+
+/// What runs on top of the daemons of a lab.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnTop {
+    /// Only what a test starts.
+    Nothing,
+    /// The Pacemaker of this machine.
+    Pacemaker,
 }
 
 impl Plan {
@@ -47,6 +58,7 @@ impl Plan {
             ip: "4",
             mtu: None,
             settings: &[],
+            on_top: OnTop::Nothing,
         }
     }
 }
@@ -134,6 +146,12 @@ impl Lab {
         if let Some(mtu) = plan.mtu {
             command.args(["--mtu", &mtu.to_string()]);
         }
+        match plan.on_top {
+            OnTop::Nothing => {}
+            OnTop::Pacemaker => {
+                command.arg("--pacemaker");
+            }
+        }
         for setting in plan.settings {
             command.args(["--set", setting]);
         }
@@ -170,6 +188,13 @@ impl Lab {
     /// Kills, starts, stops or continues the daemon of a node, or shuts it down, as the verb says.
     pub(crate) fn daemon(&self, verb: DaemonVerb, node: u8) -> anyhow::Result<()> {
         process::output(self.verb(verb.word()).arg(node.to_string())).map(drop)
+    }
+
+    /// Shuts the daemon of a node down and starts one of this kind in its place.
+    pub(crate) fn replace(&self, node: u8, kind: DaemonKind) -> anyhow::Result<()> {
+        let mut command = self.verb("replace");
+        command.args([&node.to_string(), kind.word()]);
+        process::output(&mut command).map(drop)
     }
 
     /// Cuts the network into sides, such as `1,2/3`.
@@ -284,6 +309,25 @@ impl Drop for Lab {
         // The nodes end with the lab, however it ends; both calls do nothing when it already has.
         drop(self.child.kill());
         drop(self.child.wait());
+    }
+}
+
+/// One of the two daemons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DaemonKind {
+    /// Ours.
+    Ferrosync,
+    /// That of this machine.
+    Corosync,
+}
+
+impl DaemonKind {
+    /// What the lab calls it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Ferrosync => "ferrosync",
+            Self::Corosync => "corosync",
+        }
     }
 }
 

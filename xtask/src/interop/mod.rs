@@ -11,6 +11,7 @@ mod knet;
 pub(crate) mod lab;
 mod logs;
 mod monitor;
+mod pacemaker;
 mod records;
 mod reload;
 mod step;
@@ -119,6 +120,11 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
         Extent::Always => true,
         Extent::Asked => args.all,
     };
+    for case in cases::all().filter(&wanted) {
+        if let Some(why) = case.missing() {
+            bail!("cannot run {} here: {why}", case.name);
+        }
+    }
     let setup = Setup {
         rounds: args.rounds,
         corosync: args.corosync,
@@ -130,20 +136,21 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
 /// The step of a test run: the cases that every one has, or a note why none was run.
 pub(crate) fn step(workspace: &Workspace, report: &mut Report) -> anyhow::Result<()> {
     let missing = missing();
+    let mut can = Vec::new();
     for case in cases::all() {
-        let why = match (&missing, case.extent) {
-            (Some(why), _) => why,
-            (None, Extent::Asked) => "only where asked for: `cargo xtask interop --all`",
-            (None, Extent::Always) => continue,
+        let why = match case.extent {
+            Extent::Asked => Some("only where asked for: `cargo xtask interop --all`".to_owned()),
+            Extent::Always => missing.clone().or_else(|| case.missing()),
         };
-        report.not_run(&format!("interop {}", case.name), why);
+        match why {
+            Some(why) => report.not_run(&format!("interop {}", case.name), &why),
+            None => can.push(case),
+        }
     }
-    if missing.is_some() {
+    if can.is_empty() {
         return Ok(());
     }
-    let setup = Setup::build(workspace)?;
-    let always = cases::all().filter(|case| case.extent == Extent::Always);
-    run_cases(&setup, always)
+    run_cases(&Setup::build(workspace)?, can.into_iter())
 }
 
 fn run_cases<'a>(setup: &Setup, cases: impl Iterator<Item = &'a Case>) -> anyhow::Result<()> {

@@ -27,7 +27,8 @@ pub(super) fn run(
     let lab = Lab::start(setup, name, plan)?;
     let mut clients = Vec::new();
     for node in 1..=plan.nodes {
-        clients.push(Client::start(setup, &lab, name, node, bodies)?);
+        let arguments = [&["--rate", RATE], bodies].concat();
+        clients.push(Client::start(setup, &lab, name, node, &arguments)?);
     }
     let taken = run_steps(&lab, plan.nodes, steps);
     if taken.is_err() {
@@ -77,19 +78,20 @@ fn must_cover(coverage: Coverage, steps: &[Step]) -> anyhow::Result<()> {
 }
 
 /// One running client.
-struct Client {
+pub(super) struct Client {
     name: String,
     child: Child,
     record: PathBuf,
 }
 
 impl Client {
-    fn start(
+    /// Starts one on a node of a lab. Its arguments must give the rate.
+    pub(super) fn start(
         setup: &Setup,
         lab: &Lab,
         name: &str,
         node: u8,
-        bodies: &[&str],
+        arguments: &[&str],
     ) -> anyhow::Result<Self> {
         let name = format!("{name}-{node}");
         let record = setup.dir.join(format!("{name}.record"));
@@ -97,9 +99,9 @@ impl Client {
         let storm = setup.clients.program("cpg_storm");
         let child = lab
             .command(node, &storm.to_string_lossy())
-            .args(["--seed", &node.to_string(), "--rate", RATE, "--record"])
+            .args(["--seed", &node.to_string(), "--record"])
             .arg(&record)
-            .args(bodies)
+            .args(arguments)
             .stdin(Stdio::null())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -112,13 +114,13 @@ impl Client {
     }
 
     /// Asks it to end; `lab exec` passes the signal on.
-    fn stop(&self) -> anyhow::Result<()> {
+    pub(super) fn stop(&self) -> anyhow::Result<()> {
         let pid = Pid::from_raw(i32::try_from(self.child.id())?);
         kill(pid, Signal::SIGTERM).with_context(|| self.name.clone())
     }
 
     /// Waits for its end and reads its record.
-    fn finish(mut self) -> anyhow::Result<records::Record> {
+    pub(super) fn finish(mut self) -> anyhow::Result<records::Record> {
         let deadline = Instant::now() + END_WITHIN;
         let status = loop {
             match self.child.try_wait()? {
