@@ -83,13 +83,13 @@ impl Case {
     pub(super) fn missing(&self) -> Option<String> {
         match self.what {
             What::Pacemaker(_) => pacemaker::missing(),
+            What::Blackbox => blackbox::missing(),
             What::Calls { .. }
             | What::Storm { .. }
             | What::Reload
             | What::Tools(_)
             | What::Keys(_)
             | What::Logs
-            | What::Blackbox
             | What::Monitor => None,
         }
     }
