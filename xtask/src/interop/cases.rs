@@ -40,6 +40,8 @@ pub(super) enum What {
     Tools(Plan),
     /// Lets Pacemaker run on clusters of both.
     Pacemaker(fn(&Setup) -> anyhow::Result<Outcome>),
+    /// The same with lock managers on top.
+    Locks(fn(&Setup) -> anyhow::Result<Outcome>),
 }
 
 impl Case {
@@ -56,7 +58,7 @@ impl Case {
                 nodes,
             } => calls::run(setup, program, arguments, *nodes),
             What::Reload => reload::run(setup),
-            What::Pacemaker(run) => run(setup),
+            What::Pacemaker(run) | What::Locks(run) => run(setup),
             What::Tools(plan) => tools::run(setup, self.name, &asked(plan)),
             What::Storm { plan, trouble } => {
                 let steps = trouble.steps(plan, setup.rounds);
@@ -69,6 +71,7 @@ impl Case {
     pub(super) fn missing(&self) -> Option<String> {
         match self.what {
             What::Pacemaker(_) => pacemaker::missing(),
+            What::Locks(_) => pacemaker::locks_missing(),
             What::Calls { .. } | What::Storm { .. } | What::Reload | What::Tools(_) => None,
         }
     }
