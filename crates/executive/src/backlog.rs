@@ -16,8 +16,10 @@ use crate::output::LibMessage;
 pub(crate) struct Backlog {
     events: VecDeque<LibMessage>,
     bytes: usize,
-    /// When the client last made room, or something began to wait for it.
-    moved: Instant,
+    /// When something began to wait for the client.
+    since: Instant,
+    /// When it last made room since then.
+    read: Option<Instant>,
     pace: Pace,
 }
 
@@ -37,7 +39,7 @@ impl Backlog {
     pub(crate) const UNREAD_MAX: usize = 64 << 20;
     /// Most bytes that wait for a client that does.
     pub(crate) const BYTES_MAX: usize = 512 << 20;
-    /// A client reads if it has made room within this time.
+    /// A client reads if it has made room within this time; it is given as long to begin.
     const PATIENCE: Duration = Duration::from_secs(2);
     /// A client lags from this many bytes on,
     const LAGS_FROM: usize = 8 << 20;
@@ -48,7 +50,8 @@ impl Backlog {
         Self {
             events: VecDeque::new(),
             bytes: 0,
-            moved: Instant::from_nanos(0),
+            since: Instant::from_nanos(0),
+            read: None,
             pace: Pace::Good,
         }
     }
@@ -60,9 +63,9 @@ impl Backlog {
     /// Adds an event.
     pub(crate) fn push(&mut self, now: Instant, message: LibMessage) -> Result<(), TooSlow> {
         if self.events.is_empty() {
-            self.moved = now;
+            (self.since, self.read) = (now, None);
         }
-        let max = if self.is_read(now) {
+        let max = if self.is_patient(now) {
             Self::BYTES_MAX
         } else {
             Self::UNREAD_MAX
@@ -96,17 +99,18 @@ impl Backlog {
 
     /// Notes that the client has made room.
     pub(crate) fn note_room(&mut self, now: Instant) {
-        self.moved = now;
+        self.read = Some(now);
     }
 
     /// Whether the client is to send nothing until it has read. Never so for one that does not read at all: it may be
     /// waiting for nothing but to send.
     pub(crate) fn holds_sender_back(&self, now: Instant) -> bool {
-        self.pace == Pace::Lags && self.is_read(now)
+        let reads = |read| now.since(read) < Self::PATIENCE;
+        self.pace == Pace::Lags && self.read.is_some_and(reads)
     }
 
-    fn is_read(&self, now: Instant) -> bool {
-        now.since(self.moved) < Self::PATIENCE
+    fn is_patient(&self, now: Instant) -> bool {
+        now.since(self.read.unwrap_or(self.since)) < Self::PATIENCE
     }
 }
 
@@ -165,6 +169,11 @@ mod tests {
         fill(&mut backlog, START, 8);
         assert!(!backlog.holds_sender_back(START));
         fill(&mut backlog, START, 1);
+        assert!(
+            !backlog.holds_sender_back(START),
+            "it may send before it reads"
+        );
+        backlog.note_room(START);
         assert!(backlog.holds_sender_back(START));
         assert!(!backlog.holds_sender_back(LATER), "it only sends");
         backlog.note_room(LATER);
