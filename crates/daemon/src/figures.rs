@@ -17,8 +17,8 @@ fn read<T>(path: &str, parse: fn(&str) -> Option<T>) -> Result<T, String> {
     parse(&text).ok_or_else(|| format!("{path} says nothing that is known"))
 }
 
-/// Per cent of memory and swap space that is not free; what the kernel caches counts as used, as it does for C
-/// (corosync `mon.c:percent_mem_used_get`, v3.1.7).
+/// Per cent of memory and swap space that is not free; cached files count as free, as they do for C (corosync
+/// `mon.c:percent_mem_used_get`, v3.1.7, with libstatgrab `memory_stats.c`, 0.92.1).
 fn memory_used(meminfo: &str) -> Option<u8> {
     let kib = |name: &str| {
         let line = meminfo.lines().find_map(|line| line.strip_prefix(name))?;
@@ -26,7 +26,10 @@ fn memory_used(meminfo: &str) -> Option<u8> {
         number.trim().parse::<u64>().ok()
     };
     let total = kib("MemTotal")?.checked_add(kib("SwapTotal")?)?;
-    let free = kib("MemFree")?.checked_add(kib("SwapFree")?)?;
+    let cached = kib("Cached")?;
+    let free = kib("MemFree")?
+        .checked_add(cached)?
+        .checked_add(kib("SwapFree")?)?;
     let used = total.checked_sub(free)?.checked_mul(100)?;
     u8::try_from(used.checked_div(total)?).ok()
 }
@@ -50,18 +53,20 @@ mod tests {
 
     #[test]
     fn memory_and_swap_count_together() {
-        let text = "MemTotal:        1000 kB\nMemFree:          300 kB\nMemAvailable:     900 kB\n\
+        let text = "MemTotal:        1000 kB\nMemFree:          200 kB\nMemAvailable:     900 kB\n\
+                    Cached:           100 kB\nSwapCached:        50 kB\n\
                     SwapTotal:        600 kB\nSwapFree:         500 kB\n";
         assert_eq!(memory_used(text), Some(50));
         for wrong in [
             "",
             "MemTotal: 5 kB",
-            &text.replace("300", "-3"),
+            &text.replace("200", "-3"),
             &text.replace("1000", "1"),
         ] {
             assert_eq!(memory_used(wrong), None, "{wrong}");
         }
-        let nothing = "MemTotal: 0 kB\nMemFree: 0 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\n";
+        let nothing =
+            "MemTotal: 0 kB\nMemFree: 0 kB\nCached: 0 kB\nSwapTotal: 0 kB\nSwapFree: 0 kB\n";
         assert_eq!(memory_used(nothing), None);
     }
 
