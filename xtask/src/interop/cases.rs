@@ -50,6 +50,8 @@ pub(super) enum What {
     Monitor,
     /// Lets Pacemaker run on clusters of both.
     Pacemaker(fn(&Setup) -> anyhow::Result<Outcome>),
+    /// The same with lock managers on top.
+    Locks(fn(&Setup) -> anyhow::Result<Outcome>),
 }
 
 impl Case {
@@ -66,7 +68,7 @@ impl Case {
                 nodes,
             } => calls::run(setup, program, arguments, *nodes),
             What::Reload => reload::run(setup),
-            What::Pacemaker(run) => run(setup),
+            What::Pacemaker(run) | What::Locks(run) => run(setup),
             What::Tools(plan) => tools::run(setup, self.name, &asked(plan)),
             What::Keys(plan) => keys::run(setup, self.name, &asked(plan)),
             What::Logs => logs::run(setup),
@@ -83,13 +85,14 @@ impl Case {
     pub(super) fn missing(&self) -> Option<String> {
         match self.what {
             What::Pacemaker(_) => pacemaker::missing(),
+            What::Locks(_) => pacemaker::locks_missing(),
+            What::Blackbox => blackbox::missing(),
             What::Calls { .. }
             | What::Storm { .. }
             | What::Reload
             | What::Tools(_)
             | What::Keys(_)
             | What::Logs
-            | What::Blackbox
             | What::Monitor => None,
         }
     }
