@@ -104,9 +104,7 @@ fn unshare() -> Option<&'static [&'static str]> {
     let found = [&[][..], &["-U", "-r"]].into_iter().find(works);
     if found.is_none() {
         let line = "SKIPPED: what the daemon tells systemd: no namespaces, or no `ip`\n";
-        std::io::stderr()
-            .write_all(line.as_bytes())
-            .expect("written");
+        io::stderr().write_all(line.as_bytes()).expect("written");
     }
     found
 }

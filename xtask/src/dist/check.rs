@@ -230,10 +230,10 @@ const PROBE: &str = "test \"$(id -u)\" = 0
 dir=$(mktemp -d)
 mount --make-rprivate /
 mount -t tmpfs tmpfs \"$dir\"
-mkdir \"$dir/upper\" \"$dir/work\" \"$dir/root\"
-mount -t overlay overlay -o \"lowerdir=/,upperdir=$dir/upper,workdir=$dir/work\" \"$dir/root\"
-test -x \"$dir/root/usr/bin/apt-get\"
-umount \"$dir/root\"
+mkdir \"$dir/upper\" \"$dir/work\" \"$dir/all\"
+mount -t overlay overlay -o \"lowerdir=/,upperdir=$dir/upper,workdir=$dir/work\" \"$dir/all\"
+test -x \"$dir/all/usr/bin/apt-get\"
+umount \"$dir/all\"
 umount \"$dir\"
 rmdir \"$dir\"";
 const ROOT: &str = include_str!("check/root.sh");

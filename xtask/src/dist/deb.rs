@@ -70,6 +70,8 @@ fn documents(dist: &Dist<'_>, tree: &Tree, version: &str) -> anyhow::Result<()> 
         let from = dist.packaging("etc").join(name);
         tree.file(&format!("{DOC}/examples/{name}"), &from, 0o644)?;
     }
+    let overrides = dist.packaging("deb/lintian-overrides");
+    tree.file("usr/share/lintian/overrides/ferrosync", &overrides, 0o644)?;
     let mit = fs::read_to_string(dist.workspace.root.join("LICENSE-MIT"))?;
     let indented: Vec<String> = mit
         .lines()

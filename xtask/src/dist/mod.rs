@@ -8,6 +8,7 @@
 mod check;
 mod deb;
 mod licences;
+mod manual;
 mod programs;
 mod tarball;
 mod tree;

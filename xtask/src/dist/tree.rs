@@ -8,7 +8,7 @@ use std::process::Command;
 use anyhow::Context as _;
 
 use super::programs::Programs;
-use super::{Dist, licences};
+use super::{Dist, licences, manual};
 use crate::process;
 
 /// The tools that are the program `ferrosync` under other names, where Debian has them.
@@ -46,6 +46,7 @@ impl Tree {
             fs::create_dir_all(&path).with_context(|| path.display().to_string())?;
         }
         tree.documents(dist)?;
+        tree.pages(dist)?;
         tree.generated(programs)?;
         Ok(tree)
     }
@@ -89,6 +90,22 @@ impl Tree {
         let path = self.at(&format!("{DOC}/THIRD-PARTY.txt"));
         fs::write(&path, text).with_context(|| path.display().to_string())?;
         self.compress(&format!("{DOC}/THIRD-PARTY.txt"))
+    }
+
+    /// Manual pages that nobody generates from options.
+    fn pages(&self, dist: &Dist<'_>) -> anyhow::Result<()> {
+        self.file(
+            "usr/share/man/man8/ferrosyncd.8",
+            &dist.packaging("man/ferrosyncd.8"),
+            0o644,
+        )?;
+        self.compress("usr/share/man/man8/ferrosyncd.8")?;
+        self.link("usr/share/man/man8/corosync.8.gz", "ferrosyncd.8.gz")?;
+        let document = fs::read_to_string(dist.workspace.root.join("docs/config.md"))?;
+        let path = "usr/share/man/man5/corosync.conf.5";
+        make_parent(&self.at(path))?;
+        fs::write(self.at(path), manual::page(&document))?;
+        self.compress(path)
     }
 
     /// Manual pages and completions, which the program makes of the declarations of its options.

@@ -97,11 +97,8 @@ impl Plan {
             (None, Some("udpu")) => (Transport::Udpu, "as before"),
             (None, Some(_) | None) => (Transport::Udp, "cman's default was udp"),
         };
-        let two_node = wishes
-            .two_node
-            .map_or(matches!(cman("two_node"), Some("1" | "yes")), |word| {
-                word == YesNo::Yes
-            });
+        let said = matches!(cman("two_node"), Some("1" | "yes"));
+        let two_node = wishes.two_node.map_or(said, |word| word == YesNo::Yes);
         Self {
             transport,
             why_transport,

@@ -19,7 +19,9 @@ holds "the service is enabled" test -L /etc/systemd/system/multi-user.target.wan
 holds "the service was started" called '^systemctl( -[^ ]+)* start( -[^ ]+)* corosync\.service'
 holds_not "notifications are off until somebody wants them" called 'start.*notifyd'
 holds "there are manual pages for the daemon and the tools" sh -c '
-	for page in ferrosync.8 corosync-cfgtool.8 corosync-keygen.8; do test -e /usr/share/man/man8/$page.gz || exit 1; done'
+	for page in 8/ferrosync.8 8/corosync.8 8/corosync-cfgtool.8 8/corosync-keygen.8 5/corosync.conf.5; do
+		test -e /usr/share/man/man$page.gz || { echo $page; exit 1; }
+	done'
 holds "log files are rotated by a rule that logrotate takes" sh -c '
 	command -v logrotate >/dev/null || exit 0; logrotate --debug /etc/logrotate.d/corosync'
 
