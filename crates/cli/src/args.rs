@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand, ValueEnum};
 use crate::lab::crypto::Crypto;
 use crate::lab::links::{LINKS_MAX, LinkNumber, MTU_MAX};
 use crate::lab::plan::{self, BadWord, Groups, LabName, NodeNumber, NodeSet, Setting};
+use crate::migrate::args::MigrateArgs;
 
 /// The Ferrosync cluster engine: a lab on this machine, and tools.
 #[derive(Debug, Parser)]
@@ -25,6 +26,7 @@ pub(crate) enum Command {
     /// The key that all nodes of an encrypted cluster share: corosync-keygen, with its options.
     #[command(disable_help_flag = true)]
     Keygen(KeygenArgs),
+    Migrate(MigrateArgs),
     /// A process of a node: started by the lab.
     #[command(hide = true)]
     LabNode(NodeArgs),

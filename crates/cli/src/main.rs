@@ -3,6 +3,7 @@
 mod args;
 mod keygen;
 mod lab;
+mod migrate;
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -23,6 +24,7 @@ fn main() -> ExitCode {
     match Args::parse().command {
         Command::Keygen(keygen) => keygen::main(with_name(keygen::NAME, &keygen.arguments)),
         Command::Lab(lab) => lab::main(lab),
+        Command::Migrate(migrate) => migrate::main(&migrate),
         Command::LabNode(node) => lab::node_main(&node),
         Command::LabMap(map) => lab::map_main(&map),
         Command::Daemon(daemon) => daemon_main(&daemon.arguments),

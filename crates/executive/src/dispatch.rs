@@ -217,12 +217,10 @@ impl Node {
         }
     }
 
+    #[track_caller]
     pub(crate) fn log(&mut self, subsystem: Subsystem, priority: Priority, text: String) {
-        self.core.push(NodeOutput::Log(Record {
-            subsystem,
-            priority,
-            text,
-        }));
+        let record = Record::new(subsystem, priority, text);
+        self.core.push(NodeOutput::Log(record));
     }
 }
 

@@ -2,7 +2,9 @@
 
 use super::lab::{Peers, Plan};
 use super::trouble::{FATES, Trouble};
-use super::{Outcome, Setup, calls, knet, pacemaker, reload, storm, tools};
+use super::{
+    Outcome, Setup, blackbox, calls, keys, knet, logs, monitor, pacemaker, reload, storm, tools,
+};
 
 /// One case.
 pub(super) struct Case {
@@ -38,6 +40,14 @@ pub(super) enum What {
     Reload,
     /// Asks corosync's tools about the links, on corosync and on our daemon.
     Tools(Plan),
+    /// Compares the keys of both maps.
+    Keys(Plan),
+    /// Compares log lines, option by option.
+    Logs,
+    /// Dumps the flight recorder of both daemons.
+    Blackbox,
+    /// Compares what the services `mon` and `wd` say.
+    Monitor,
     /// Lets Pacemaker run on clusters of both.
     Pacemaker(fn(&Setup) -> anyhow::Result<Outcome>),
     /// The same with lock managers on top.
@@ -60,6 +70,10 @@ impl Case {
             What::Reload => reload::run(setup),
             What::Pacemaker(run) | What::Locks(run) => run(setup),
             What::Tools(plan) => tools::run(setup, self.name, &asked(plan)),
+            What::Keys(plan) => keys::run(setup, self.name, &asked(plan)),
+            What::Logs => logs::run(setup),
+            What::Blackbox => blackbox::run(setup),
+            What::Monitor => monitor::run(setup),
             What::Storm { plan, trouble } => {
                 let steps = trouble.steps(plan, setup.rounds);
                 storm::run(setup, self.name, &asked(plan), trouble.bodies, &steps)
@@ -72,7 +86,14 @@ impl Case {
         match self.what {
             What::Pacemaker(_) => pacemaker::missing(),
             What::Locks(_) => pacemaker::locks_missing(),
-            What::Calls { .. } | What::Storm { .. } | What::Reload | What::Tools(_) => None,
+            What::Blackbox => blackbox::missing(),
+            What::Calls { .. }
+            | What::Storm { .. }
+            | What::Reload
+            | What::Tools(_)
+            | What::Keys(_)
+            | What::Logs
+            | What::Monitor => None,
         }
     }
 
@@ -169,6 +190,34 @@ const CASES: &[Case] = &[
         "reload",
         "corosync.conf changes under a ring of both daemons, maps compared",
         What::Reload,
+    ),
+    Case::new(
+        "keys-one",
+        "all keys of both maps on a node alone, compared between both daemons",
+        What::Keys(Plan::new(1, Peers::NONE, "udpu")),
+    ),
+    Case::new(
+        "keys-ring",
+        "all keys of both maps on each node of a ring, compared between both daemons",
+        What::Keys(Plan {
+            settings: &["quorum.wait_for_all=1"],
+            ..Plan::new(3, Peers::NONE, "knet")
+        }),
+    ),
+    Case::new(
+        "logs",
+        "log lines of both daemons under every option, compared",
+        What::Logs,
+    ),
+    Case::new(
+        "blackbox",
+        "the flight recorder of both daemons, and of ours when it is killed",
+        What::Blackbox,
+    ),
+    Case::new(
+        "monitor",
+        "what the services mon and wd say on both daemons, compared",
+        What::Monitor,
     ),
     Case::storm(
         "storm-corosync",

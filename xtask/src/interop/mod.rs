@@ -3,10 +3,14 @@
 //! Every case starts labs of its own (`ferrosync lab`, each node in namespaces of its own) and leaves its logs, records
 //! and answers in `target/interop/`.
 
+mod blackbox;
 mod calls;
 mod cases;
+mod keys;
 mod knet;
 pub(crate) mod lab;
+mod logs;
+mod monitor;
 mod pacemaker;
 mod records;
 mod reload;
@@ -14,6 +18,7 @@ mod step;
 mod storm;
 mod tools;
 mod trouble;
+mod wait;
 
 use std::fs;
 use std::path::PathBuf;

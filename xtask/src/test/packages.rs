@@ -20,7 +20,8 @@ pub(super) fn run(_: &Workspace, report: &mut Report) -> anyhow::Result<()> {
         return Ok(());
     }
     let missing: Vec<&str> = PACKAGES
-        .into_iter()
+        .iter()
+        .copied()
         .filter(|name| !is_installed(name))
         .collect();
     if missing.is_empty() {
@@ -115,7 +116,7 @@ fn daemons() -> BTreeSet<String> {
 }
 
 /// Daemon and tools, the client libraries' headers, what runs on top, and what compiles our C clients.
-const PACKAGES: [&str; 16] = [
+const PACKAGES: &[&str] = &[
     "corosync",
     "libcpg-dev",
     "libcmap-dev",
@@ -124,6 +125,7 @@ const PACKAGES: [&str; 16] = [
     "libcfg-dev",
     "libsam-dev",
     "libqb-dev",
+    "libqb-tools",
     // What runs on top, and the agents and shells that belong to it.
     "pacemaker",
     "pacemaker-cli-utils",
