@@ -123,7 +123,12 @@ impl Package {
         if dir.exists() {
             fs::remove_dir_all(&dir).with_context(|| dir.display().to_string())?;
         }
-        process::output(Command::new("dpkg-deb").arg("--extract").arg(package).arg(&dir))?;
+        process::output(
+            Command::new("dpkg-deb")
+                .arg("--extract")
+                .arg(package)
+                .arg(&dir),
+        )?;
         Ok(Self { dir })
     }
 
@@ -136,7 +141,10 @@ impl Package {
         let script = "set -e; for program in \"$1\"/usr/sbin/*; do \
                       name=${program##*/}; test ! -e \"$2/usr/sbin/$name\" || ln -sfn \"$program\" \"/usr/sbin/$name\"; done";
         let names = self.dir.display().to_string();
-        cluster.lab.output(node, &["sh", "-c", script, "sh", &from, &names]).map(drop)
+        cluster
+            .lab
+            .output(node, &["sh", "-c", script, "sh", &from, &names])
+            .map(drop)
     }
 
     /// What a node's daemon was started from.
@@ -144,7 +152,11 @@ impl Package {
         let script = "readlink /proc/$(cat /run/corosync.pid)/exe";
         let program = cluster.lab.output(node, &["sh", "-c", script])?;
         let ours = program.trim().starts_with(&self.dir.display().to_string());
-        Ok(if ours { Software::Ours } else { Software::Corosync })
+        Ok(if ours {
+            Software::Ours
+        } else {
+            Software::Corosync
+        })
     }
 }
 
