@@ -45,7 +45,8 @@ pub(super) const CASES: &[Case] = &[
         "pacemaker-locks",
         "dlm_controld and sbd on a ring of both daemons, with fencing",
         What::Locks(locks::run),
-    ),
+    )
+    .asked(),
 ];
 
 /// What keeps Pacemaker, or a package to be put below it, from this machine, if anything.
