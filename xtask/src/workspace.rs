@@ -8,6 +8,7 @@ use anyhow::Context as _;
 use cargo_metadata::{DependencyKind, MetadataCommand};
 
 /// The workspace on disk, as cargo describes it.
+#[derive(Clone, Debug)]
 pub(crate) struct Workspace {
     /// The directory of the root `Cargo.toml`.
     pub(crate) root: PathBuf,

@@ -195,7 +195,7 @@ fn scenario(
 }
 
 /// What keeps packages from being built here.
-fn cannot_build() -> Option<String> {
+pub(crate) fn cannot_build() -> Option<String> {
     ["dpkg-deb", "strip", "tar", "gzip"]
         .into_iter()
         .find(|program| process::find(program).is_none())

@@ -21,7 +21,7 @@ use anyhow::Context as _;
 
 use crate::process;
 use crate::workspace::Workspace;
-pub(crate) use check::step;
+pub(crate) use check::{cannot_build, step};
 use programs::{Libc, Programs};
 
 /// Options of `cargo xtask dist`.
@@ -79,6 +79,11 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
         }
     }
     Ok(())
+}
+
+/// Builds the Debian package alone, as users get it; the answer is where it is.
+pub(crate) fn package(workspace: &Workspace) -> anyhow::Result<PathBuf> {
+    Dist::new(workspace, None, RELEASE)?.deb()
 }
 
 impl<'a> Dist<'a> {

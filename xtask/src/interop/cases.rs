@@ -50,7 +50,9 @@ pub(super) enum What {
     Monitor,
     /// Lets Pacemaker run on clusters of both.
     Pacemaker(fn(&Setup) -> anyhow::Result<Outcome>),
-    /// The same with lock managers on top.
+    /// The same, with a package of ours.
+    Upgrade(fn(&Setup) -> anyhow::Result<Outcome>),
+    /// The same, with lock managers on top.
     Locks(fn(&Setup) -> anyhow::Result<Outcome>),
 }
 
@@ -68,7 +70,7 @@ impl Case {
                 nodes,
             } => calls::run(setup, program, arguments, *nodes),
             What::Reload => reload::run(setup),
-            What::Pacemaker(run) | What::Locks(run) => run(setup),
+            What::Pacemaker(run) | What::Upgrade(run) | What::Locks(run) => run(setup),
             What::Tools(plan) => tools::run(setup, self.name, &asked(plan)),
             What::Keys(plan) => keys::run(setup, self.name, &asked(plan)),
             What::Logs => logs::run(setup),
@@ -85,6 +87,7 @@ impl Case {
     pub(super) fn missing(&self) -> Option<String> {
         match self.what {
             What::Pacemaker(_) => pacemaker::missing(),
+            What::Upgrade(_) => pacemaker::upgrade_missing(),
             What::Locks(_) => pacemaker::locks_missing(),
             What::Blackbox => blackbox::missing(),
             What::Calls { .. }

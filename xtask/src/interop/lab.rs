@@ -190,13 +190,6 @@ impl Lab {
         process::output(self.verb(verb.word()).arg(node.to_string())).map(drop)
     }
 
-    /// Shuts the daemon of a node down and starts one of this kind in its place.
-    pub(crate) fn replace(&self, node: u8, kind: DaemonKind) -> anyhow::Result<()> {
-        let mut command = self.verb("replace");
-        command.args([&node.to_string(), kind.word()]);
-        process::output(&mut command).map(drop)
-    }
-
     /// Cuts the network into sides, such as `1,2/3`.
     pub(crate) fn partition(&self, sides: &str) -> anyhow::Result<()> {
         process::output(self.verb("partition").arg(sides)).map(drop)
@@ -312,25 +305,6 @@ impl Drop for Lab {
     }
 }
 
-/// One of the two daemons.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(crate) enum DaemonKind {
-    /// Ours.
-    Ferrosync,
-    /// That of this machine.
-    Corosync,
-}
-
-impl DaemonKind {
-    /// What the lab calls it.
-    pub(crate) fn word(self) -> &'static str {
-        match self {
-            Self::Ferrosync => "ferrosync",
-            Self::Corosync => "corosync",
-        }
-    }
-}
-
 /// What can be done to a node's daemon.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum DaemonVerb {
@@ -344,6 +318,8 @@ pub(crate) enum DaemonVerb {
     Cont,
     /// SIGTERM.
     Shutdown,
+    /// SIGTERM, and start it again when it has ended.
+    Restart,
 }
 
 impl DaemonVerb {
@@ -354,6 +330,7 @@ impl DaemonVerb {
             Self::Stop => "stop",
             Self::Cont => "cont",
             Self::Shutdown => "shutdown",
+            Self::Restart => "restart",
         }
     }
 }

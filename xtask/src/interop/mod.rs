@@ -58,6 +58,8 @@ pub(crate) struct Args {
 
 /// What every case needs.
 pub(crate) struct Setup {
+    /// What is tested.
+    pub(crate) workspace: Workspace,
     /// The `ferrosync` program.
     pub(crate) program: PathBuf,
     /// The compiled C clients.
@@ -80,6 +82,7 @@ impl Setup {
         let dir = clients.dir().join("runs");
         fs::create_dir_all(&dir).with_context(|| format!("{}", dir.display()))?;
         Ok(Self {
+            workspace: workspace.clone(),
             program: workspace.target.join("release").join(PACKAGE),
             clients,
             dir,

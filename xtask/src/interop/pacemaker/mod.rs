@@ -19,8 +19,8 @@ use anyhow::{Context as _, bail};
 
 use super::Setup;
 use super::cases::{Case, What};
-use super::lab::{DaemonKind, DaemonVerb, Lab, OnTop, Plan};
-use crate::process;
+use super::lab::{DaemonVerb, Lab, OnTop, Plan};
+use crate::{dist, process};
 use configuration::{Configuration, RESOURCES};
 use monitor::Monitor;
 
@@ -28,8 +28,8 @@ use monitor::Monitor;
 pub(super) const CASES: &[Case] = &[
     Case::new(
         "pacemaker-rolling",
-        "each node's corosync is replaced by our daemon and back: no resource elsewhere notices",
-        What::Pacemaker(rolling::run),
+        "each node's corosync is replaced by our package and back: no resource elsewhere notices",
+        What::Upgrade(rolling::run),
     ),
     Case::new(
         "pacemaker-faults",
@@ -45,8 +45,14 @@ pub(super) const CASES: &[Case] = &[
         "pacemaker-locks",
         "dlm_controld and sbd on a ring of both daemons, with fencing",
         What::Locks(locks::run),
-    ),
+    )
+    .asked(),
 ];
+
+/// What keeps Pacemaker, or a package to be put below it, from this machine, if anything.
+pub(super) fn upgrade_missing() -> Option<String> {
+    missing().or_else(dist::cannot_build)
+}
 
 /// What keeps `dlm_controld` and `sbd` from running on this machine, if anything.
 pub(super) fn locks_missing() -> Option<String> {
@@ -236,9 +242,9 @@ impl Cluster {
         self.settle(&self.all())
     }
 
-    /// Puts the other daemon, or the same again, into a node: Pacemaker ends, its daemon ends, and both are started.
-    fn replace(&self, node: u8, kind: DaemonKind) -> anyhow::Result<()> {
-        self.lab.replace(node, kind)?;
+    /// Ends Pacemaker on a node and then its daemon, and starts both again.
+    fn restart(&self, node: u8) -> anyhow::Result<()> {
+        self.lab.daemon(DaemonVerb::Restart, node)?;
         self.wait(&format!("the daemon of node {node} runs again"), || {
             Ok(self.lab.status(node)?["state"] == "running")
         })

@@ -1,18 +1,25 @@
-//! Each node's corosync is replaced by our daemon, one after the other, and then ours by corosync again, as an upgrade of
-//! the package does it: Pacemaker ends on the node, then its daemon; both start again. Meanwhile every node multicasts,
-//! and attributes in the CIB change all the time.
+//! Each node's corosync is replaced by our package, one after the other, and then ours by corosync again, as an upgrade
+//! does it: Pacemaker ends on the node, then its daemon; both start again, from other files. Meanwhile every node
+//! multicasts, and attributes in the CIB change all the time.
+//!
+//! A node's `/usr/sbin` is its own and full of links, so that the files of the package take their places in one node alone.
+//! What the package's scripts do is tested elsewhere (`cargo xtask dist --check`): here nothing is to be found but that the
+//! cluster goes on.
 
 use std::collections::BTreeSet;
-use std::process::{Child, Stdio};
+use std::fs;
+use std::path::PathBuf;
+use std::process::{Child, Command, Stdio};
 
 use anyhow::{Context as _, bail};
 
-use super::super::lab::{DaemonKind, Lab, Peers, Plan};
+use super::super::lab::{Lab, Peers, Plan};
 use super::super::records::{self, Promise};
 use super::super::storm::Client;
 use super::super::{Outcome, Setup};
 use super::configuration::{Configuration, Placement};
 use super::{Cluster, Runs};
+use crate::{dist, process};
 
 /// Runs the case.
 pub(super) fn run(setup: &Setup) -> anyhow::Result<Outcome> {
@@ -20,6 +27,7 @@ pub(super) fn run(setup: &Setup) -> anyhow::Result<Outcome> {
         placement: Placement::Sticky,
         fencing: "reboot",
     };
+    let package = Package::unpack(setup)?;
     let plan = Plan::new(NODES, Peers::ALL, "knet");
     let cluster = Cluster::start(setup, "pacemaker-rolling", &plan, &configuration)?;
     let mut storms = Vec::new();
@@ -36,9 +44,9 @@ pub(super) fn run(setup: &Setup) -> anyhow::Result<Outcome> {
         writers.push(Writer::start(&cluster.lab, node)?);
     }
     let mut moved = 0;
-    for (node, kind) in restarts() {
-        moved += restart(&cluster, node, kind)
-            .with_context(|| format!("node {node} becomes {}", kind.word()))?;
+    for (node, software) in restarts() {
+        moved += restart(&cluster, node, software, &package)
+            .with_context(|| format!("node {node} gets {software:?}"))?;
     }
     let written = written(&cluster)?;
     drop(writers);
@@ -67,26 +75,89 @@ pub(super) fn run(setup: &Setup) -> anyhow::Result<Outcome> {
 
 const NODES: u8 = 3;
 
-/// Which nodes are restarted, in order, and as what.
-fn restarts() -> Vec<(u8, DaemonKind)> {
-    let to = |kind| (1..=NODES).map(move |node| (node, kind));
-    to(DaemonKind::Ferrosync)
-        .chain(to(DaemonKind::Corosync))
-        .collect()
+/// What a node runs.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Software {
+    /// Our package's files.
+    Ours,
+    /// The machine's corosync.
+    Corosync,
 }
 
-/// Replaces a node's daemon; the number of resources that had to leave the node.
-fn restart(cluster: &Cluster, node: u8, kind: DaemonKind) -> anyhow::Result<usize> {
+/// Which nodes are restarted, in order, and with what.
+fn restarts() -> Vec<(u8, Software)> {
+    let to = |software| (1..=NODES).map(move |node| (node, software));
+    to(Software::Ours).chain(to(Software::Corosync)).collect()
+}
+
+/// Replaces what a node runs; the number of resources that had to leave the node.
+fn restart(
+    cluster: &Cluster,
+    node: u8,
+    software: Software,
+    package: &Package,
+) -> anyhow::Result<usize> {
     let before = cluster.runs()?;
-    cluster.replace(node, kind)?;
+    package.put(cluster, node, software)?;
+    cluster.restart(node)?;
     cluster.lab.wait(&cluster.all())?;
     cluster.settle_when(&cluster.all(), "all resources run", |cluster| {
         Ok(cluster.runs()?.values().all(|places| places.len() == 1))
     })?;
-    if cluster.lab.status(node)?["daemon"] != kind.word() {
+    if package.running(cluster, node)? != software {
         bail!("another daemon runs");
     }
     must_stay(&before, &cluster.runs()?, node)
+}
+
+/// The files of our package, unpacked.
+struct Package {
+    dir: PathBuf,
+}
+
+impl Package {
+    /// Builds and unpacks it.
+    fn unpack(setup: &Setup) -> anyhow::Result<Self> {
+        let package = dist::package(&setup.workspace)?;
+        let dir = setup.dir.join("package");
+        if dir.exists() {
+            fs::remove_dir_all(&dir).with_context(|| dir.display().to_string())?;
+        }
+        process::output(
+            Command::new("dpkg-deb")
+                .arg("--extract")
+                .arg(package)
+                .arg(&dir),
+        )?;
+        Ok(Self { dir })
+    }
+
+    /// Puts the package's programs into a node, or the machine's back.
+    fn put(&self, cluster: &Cluster, node: u8, software: Software) -> anyhow::Result<()> {
+        let from = match software {
+            Software::Ours => self.dir.display().to_string(),
+            Software::Corosync => "/run/ferrosync/machine".to_owned(),
+        };
+        let script = "set -e; for program in \"$1\"/usr/sbin/*; do \
+                      name=${program##*/}; test ! -e \"$2/usr/sbin/$name\" || ln -sfn \"$program\" \"/usr/sbin/$name\"; done";
+        let names = self.dir.display().to_string();
+        cluster
+            .lab
+            .output(node, &["sh", "-c", script, "sh", &from, &names])
+            .map(drop)
+    }
+
+    /// What a node's daemon was started from.
+    fn running(&self, cluster: &Cluster, node: u8) -> anyhow::Result<Software> {
+        let script = "readlink /proc/$(cat /run/corosync.pid)/exe";
+        let program = cluster.lab.output(node, &["sh", "-c", script])?;
+        let ours = program.trim().starts_with(&self.dir.display().to_string());
+        Ok(if ours {
+            Software::Ours
+        } else {
+            Software::Corosync
+        })
+    }
 }
 
 /// What did not run on `node` was neither moved nor stopped; how many ran there.
