@@ -39,7 +39,12 @@ pub(super) const CASES: &[Case] = &[
     .asked(),
     compressed(
         "knet-bzip2",
-        &["totem.token=1000", "totem.knet_compression_model=bzip2"],
+        &[
+            "totem.token=1000",
+            "totem.knet_compression_model=bzip2",
+            // Neither daemon takes the usual level 0 for it.
+            "totem.knet_compression_level=1",
+        ],
     )
     .asked(),
     compressed(
