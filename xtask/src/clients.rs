@@ -61,15 +61,24 @@ pub(crate) fn missing() -> Option<String> {
 
 const COMPILER: &str = "cc";
 const FLAGS: [&str; 6] = ["-std=c11", "-O2", "-g", "-Wall", "-Wextra", "-Werror"];
-const HEADERS: [&str; 5] = ["cpg.h", "cmap.h", "quorum.h", "votequorum.h", "cfg.h"];
+const HEADERS: [&str; 6] = [
+    "cpg.h",
+    "cmap.h",
+    "quorum.h",
+    "votequorum.h",
+    "cfg.h",
+    "sam.h",
+];
 
 /// Programs and the libraries they link.
-const CLIENTS: [(&str, &[&str]); 7] = [
+const CLIENTS: [(&str, &[&str]); 9] = [
     ("cpg_probe", &["cpg", "pthread"]),
     ("cpg_storm", &["cpg"]),
     ("cpg_calls", &["cpg"]),
     ("cmap_calls", &["cmap"]),
     ("quorum_calls", &["quorum"]),
     ("votequorum_calls", &["votequorum"]),
+    ("votequorum_node", &["votequorum", "quorum", "cmap"]),
     ("cfg_calls", &["cfg"]),
+    ("sam_calls", &["sam", "cmap"]),
 ];

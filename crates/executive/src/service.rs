@@ -12,7 +12,9 @@ use ferrosync_wire::{ConnId, Encode, Instant, NodeId, RingId, ServiceId};
 use crate::core::{Core, Internal, QuorumView};
 use crate::icmap::{Icmap, Notification};
 use crate::log::{Priority, Record, Subsystem};
-use crate::output::{Credentials, ExitReason, Head, HostRequest, LibKind, LibMessage, NodeOutput};
+use crate::output::{
+    Credentials, ExitReason, Head, HostRequest, Keep, LibKind, LibMessage, NodeOutput,
+};
 use crate::reload::{CryptoChange, CryptoPhase};
 
 /// What is known of a service before it runs.
@@ -347,6 +349,11 @@ impl<'a> Ctx<'a> {
             ..
         } = &mut *self.core;
         transport.crypto_phase(*now, phase, outputs);
+    }
+
+    /// Has something kept over restarts of the process.
+    pub fn keep(&mut self, keep: Keep) {
+        self.core.push(NodeOutput::Keep(keep));
     }
 
     /// Asks the host for something that only it can do.

@@ -2,7 +2,7 @@
 
 use super::lab::{DaemonVerb, Peers, Plan};
 use super::storm::{self, Cable, Step};
-use super::{Outcome, Setup, calls, reload, tools};
+use super::{Outcome, Setup, calls, histories, reload, tools};
 
 /// One case.
 pub(super) struct Case {
@@ -23,6 +23,8 @@ enum What {
     },
     /// Makes a cluster go through rounds of trouble.
     Storm { plan: Plan, trouble: Trouble },
+    /// Plays histories of votes on corosync.
+    Histories,
     /// Changes the configuration of a running ring of both.
     Reload,
     /// Asks corosync's tools about the links, on corosync and on our daemon.
@@ -54,6 +56,7 @@ impl Case {
                 arguments,
                 nodes,
             } => calls::run(setup, program, arguments, *nodes),
+            What::Histories => histories::run(setup),
             What::Reload => reload::run(setup),
             What::Tools(plan) => tools::run(setup, self.name, &asked(plan)),
             What::Storm { plan, trouble } => {
@@ -90,7 +93,7 @@ impl Case {
 }
 
 /// All cases.
-pub(super) const CASES: [Case; 18] = [
+pub(super) const CASES: [Case; 20] = [
     Case::calls(
         "calls-cpg",
         "every call of libcpg, answers of both daemons compared",
@@ -124,6 +127,18 @@ pub(super) const CASES: [Case; 18] = [
             arguments: &["shutdown"],
             nodes: 2,
         },
+    ),
+    // Alone, so that the client can take its quorum away.
+    Case::calls(
+        "calls-sam",
+        "every call of libsam, answers of both daemons compared",
+        "sam_calls",
+        1,
+    ),
+    Case::new(
+        "votequorum-histories",
+        "how corosync decides quorum in histories that we decide alike",
+        What::Histories,
     ),
     Case::new(
         "reload",

@@ -5,6 +5,7 @@
 
 mod calls;
 mod cases;
+mod histories;
 pub(crate) mod lab;
 mod records;
 mod reload;
@@ -24,6 +25,7 @@ use crate::process::{self, cargo};
 use crate::test::Report;
 use crate::workspace::Workspace;
 use cases::{CASES, Case};
+use histories::Histories;
 use lab::Peers;
 
 /// Options of `cargo xtask interop`.
@@ -42,6 +44,9 @@ pub(crate) struct Args {
     /// daemons put these nodes beside a cluster of corosync alone.
     #[arg(long, value_name = "LIST")]
     corosync: Option<Peers>,
+    /// Histories of votes to play.
+    #[arg(long, value_enum, default_value = "some")]
+    histories: Histories,
 }
 
 /// What every case needs.
@@ -58,6 +63,10 @@ pub(crate) struct Setup {
     pub(crate) rounds: u8,
     /// Nodes that run corosync, where not those of the case.
     pub(crate) corosync: Option<Peers>,
+    /// Histories of votes to play.
+    pub(crate) histories: Histories,
+    /// The work tree.
+    pub(crate) root: PathBuf,
 }
 
 impl Setup {
@@ -73,6 +82,8 @@ impl Setup {
             dir,
             rounds: 1,
             corosync: None,
+            histories: Histories::Some,
+            root: workspace.root.clone(),
             labs: tempfile::Builder::new().prefix("ferrosync-").tempdir()?,
         })
     }
@@ -104,6 +115,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
     let setup = Setup {
         rounds: args.rounds,
         corosync: args.corosync,
+        histories: args.histories,
         ..Setup::build(workspace)?
     };
     run_cases(&setup, CASES.iter().filter(wanted))

@@ -10,6 +10,7 @@ pub mod votequorum;
 use ferrosync_wire::ServiceId;
 
 use crate::config::Config;
+use crate::output::Kept;
 use crate::service::{Library, Service, TakesPart};
 
 /// All services of a node. A closed set: fields, not a registry.
@@ -25,14 +26,14 @@ pub(crate) struct Services {
 }
 
 impl Services {
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config, kept: &Kept) -> Self {
         Self {
             cmap: cmap::Cmap::new(config),
             cfg: cfg::Cfg::new(config),
             cpg: cpg::Cpg::new(config),
             quorum: quorum::Quorum::new(config),
             pload: pload::Pload::new(),
-            votequorum: votequorum::Votequorum::from_config(config),
+            votequorum: votequorum::Votequorum::from_config(config, kept),
         }
     }
 
