@@ -2,7 +2,7 @@
 
 use super::lab::{DaemonVerb, Peers, Plan};
 use super::storm::{self, Cable, Step};
-use super::{Outcome, Setup, calls, histories, reload, tools};
+use super::{Outcome, Setup, calls, histories, qdevice, reload, tools};
 
 /// One case.
 pub(super) struct Case {
@@ -25,6 +25,8 @@ enum What {
     Storm { plan: Plan, trouble: Trouble },
     /// Plays histories of votes on corosync.
     Histories,
+    /// Partitions clusters with a quorum device.
+    Qdevice,
     /// Changes the configuration of a running ring of both.
     Reload,
     /// Asks corosync's tools about the links, on corosync and on our daemon.
@@ -57,6 +59,7 @@ impl Case {
                 nodes,
             } => calls::run(setup, program, arguments, *nodes),
             What::Histories => histories::run(setup),
+            What::Qdevice => qdevice::run(setup),
             What::Reload => reload::run(setup),
             What::Tools(plan) => tools::run(setup, self.name, &asked(plan)),
             What::Storm { plan, trouble } => {
@@ -93,7 +96,7 @@ impl Case {
 }
 
 /// All cases.
-pub(super) const CASES: [Case; 20] = [
+pub(super) const CASES: [Case; 21] = [
     Case::calls(
         "calls-cpg",
         "every call of libcpg, answers of both daemons compared",
@@ -139,6 +142,11 @@ pub(super) const CASES: [Case; 20] = [
         "votequorum-histories",
         "how corosync decides quorum in histories that we decide alike",
         What::Histories,
+    ),
+    Case::new(
+        "qdevice",
+        "corosync-qdevice and corosync-qnetd on our daemons, partitions decided as on corosync",
+        What::Qdevice,
     ),
     Case::new(
         "reload",

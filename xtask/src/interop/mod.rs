@@ -7,6 +7,7 @@ mod calls;
 mod cases;
 mod histories;
 pub(crate) mod lab;
+mod qdevice;
 mod records;
 mod reload;
 mod storm;
@@ -93,6 +94,8 @@ impl Setup {
 pub(crate) enum Outcome {
     /// It passed; what it covered.
     Passed(String),
+    /// It could not be run here; why.
+    NotRun(String),
 }
 
 /// Runs the chosen cases; any failure is an error.
@@ -118,7 +121,8 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
         histories: args.histories,
         ..Setup::build(workspace)?
     };
-    run_cases(&setup, CASES.iter().filter(wanted))
+    let not_run = |case: &str, why: &str| println!("SKIPPED: interop {case}: {why}");
+    run_cases(&setup, CASES.iter().filter(wanted), not_run)
 }
 
 /// The step of a test run: all cases, or a note why none was run.
@@ -132,12 +136,17 @@ pub(crate) fn step(workspace: &Workspace, report: &mut Report) -> anyhow::Result
         }
         None => {
             let setup = Setup::build(workspace)?;
-            run_cases(&setup, CASES.iter())
+            let not_run = |case: &str, why: &str| report.not_run(&format!("interop {case}"), why);
+            run_cases(&setup, CASES.iter(), not_run)
         }
     }
 }
 
-fn run_cases<'a>(setup: &Setup, cases: impl Iterator<Item = &'a Case>) -> anyhow::Result<()> {
+fn run_cases<'a>(
+    setup: &Setup,
+    cases: impl Iterator<Item = &'a Case>,
+    mut not_run: impl FnMut(&str, &str),
+) -> anyhow::Result<()> {
     let mut failed = Vec::new();
     for case in cases {
         println!("interop {}: {}", case.name, case.about);
@@ -148,6 +157,7 @@ fn run_cases<'a>(setup: &Setup, cases: impl Iterator<Item = &'a Case>) -> anyhow
             Ok(Outcome::Passed(what)) => {
                 println!("interop {}: passed in {took:.1} s: {what}", case.name);
             }
+            Ok(Outcome::NotRun(why)) => not_run(case.name, &why),
             Err(error) => {
                 println!("interop {}: FAILED in {took:.1} s: {error:#}", case.name);
                 failed.push(case.name);

@@ -121,8 +121,10 @@ fn is_root() -> bool {
 }
 
 /// Daemon and tools, the client libraries' headers, and what compiles our C clients.
-const PACKAGES: [&str; 11] = [
+const PACKAGES: [&str; 13] = [
     "corosync",
+    "corosync-qdevice",
+    "corosync-qnetd",
     "libcpg-dev",
     "libcmap-dev",
     "libquorum-dev",
