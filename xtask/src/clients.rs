@@ -61,7 +61,7 @@ pub(crate) fn missing() -> Option<String> {
 
 const COMPILER: &str = "cc";
 const FLAGS: [&str; 6] = ["-std=c11", "-O2", "-g", "-Wall", "-Wextra", "-Werror"];
-const HEADERS: [&str; 6] = [
+const HEADERS: &[&str] = &[
     "cpg.h",
     "cmap.h",
     "quorum.h",
@@ -71,7 +71,7 @@ const HEADERS: [&str; 6] = [
 ];
 
 /// Programs and the libraries they link.
-const CLIENTS: [(&str, &[&str]); 9] = [
+const CLIENTS: &[(&str, &[&str])] = &[
     ("cpg_probe", &["cpg", "pthread"]),
     ("cpg_storm", &["cpg"]),
     ("cpg_calls", &["cpg"]),
@@ -81,4 +81,7 @@ const CLIENTS: [(&str, &[&str]); 9] = [
     ("votequorum_node", &["votequorum", "quorum", "cmap"]),
     ("cfg_calls", &["cfg"]),
     ("sam_calls", &["sam", "cmap"]),
+    ("syslog_listen", &[]),
+    ("dlm_calls", &["cfg", "cmap", "quorum", "cpg"]),
+    ("sbd_calls", &["cmap", "cpg", "votequorum"]),
 ];

@@ -5,6 +5,7 @@
 
 mod bench;
 mod clients;
+mod dist;
 mod interop;
 mod process;
 mod test;
@@ -44,6 +45,8 @@ enum Task {
     },
     /// Measure our daemon and corosync side by side.
     Bench(bench::Args),
+    /// Build the Debian package and the tarball.
+    Dist(dist::Args),
 }
 
 fn main() -> ExitCode {
@@ -69,5 +72,6 @@ fn run(task: Task) -> anyhow::Result<()> {
         }
         Task::Sim { arguments } => process::run(&mut test::sim(&workspace, &arguments)),
         Task::Bench(args) => bench::run(&workspace, &args),
+        Task::Dist(args) => dist::run(&workspace, &args),
     }
 }

@@ -3,6 +3,7 @@
 mod args;
 mod keygen;
 mod lab;
+mod migrate;
 
 use std::ffi::{OsStr, OsString};
 use std::path::Path;
@@ -13,12 +14,17 @@ use clap::Parser as _;
 
 fn main() -> ExitCode {
     let called = std::env::args_os().next().unwrap_or_default();
-    if Path::new(&called).file_name() == Some(OsStr::new(keygen::NAME)) {
+    let called = Path::new(&called).file_name();
+    if called == Some(OsStr::new(keygen::NAME)) {
         return keygen::main(std::env::args_os());
+    }
+    if called == Some(OsStr::new(lab::fence::NAME)) {
+        return lab::fence::main(std::env::args_os());
     }
     match Args::parse().command {
         Command::Keygen(keygen) => keygen::main(with_name(keygen::NAME, &keygen.arguments)),
         Command::Lab(lab) => lab::main(lab),
+        Command::Migrate(migrate) => migrate::main(&migrate),
         Command::LabNode(node) => lab::node_main(&node),
         Command::LabMap(map) => lab::map_main(&map),
         Command::Daemon(daemon) => daemon_main(&daemon.arguments),

@@ -15,6 +15,7 @@ use crate::attention::{self, Attention};
 use crate::clock::Clock;
 use crate::host::OsHost;
 use crate::signals;
+use crate::watchdog::Watchdog;
 
 /// A node on a machine.
 #[derive(Debug)]
@@ -25,6 +26,7 @@ pub struct EventLoop {
     epoll: Epoll,
     signals: SignalFd,
     attention: Attention,
+    watchdog: Watchdog,
     /// Whether the epoll descriptor reports clients as `attention` wants it.
     clients_wake: bool,
     request: Vec<u8>,
@@ -76,6 +78,7 @@ impl EventLoop {
             epoll,
             signals,
             attention: Attention::default(),
+            watchdog: Watchdog::of_environment(clock.now()),
             clients_wake: true,
             request: Vec::new(),
             buffer: Vec::new(),
@@ -97,6 +100,7 @@ impl EventLoop {
             }
             let ready = self.wait()?;
             let now = self.clock.now();
+            self.sign_of_life(now);
             self.timers(now)?;
             if ready.has(Ready::SIGNALS) {
                 self.control(now)?;
@@ -168,11 +172,21 @@ impl EventLoop {
             .poll_timeout()
             .map(|(at, _)| at.since(self.clock.now()));
         let unheeded = (!self.clients_wake).then_some(attention::LONGEST);
-        let wait = timer.into_iter().chain(retry).chain(unheeded).min();
+        let sign = self.watchdog.wait(self.clock.now());
+        let all = [timer, retry, unheeded, sign];
+        let wait = all.into_iter().flatten().min();
         wait.map_or(EpollTimeout::NONE, |wait| {
             let ms = wait.as_nanos().div_ceil(1_000_000);
             EpollTimeout::try_from(ms.min(60_000) as u64).unwrap_or(EpollTimeout::ZERO)
         })
+    }
+
+    /// Says to systemd that the loop turns. If systemd cannot be told it ends this process, so the reason is logged.
+    fn sign_of_life(&mut self, now: Instant) {
+        if let Err(error) = self.watchdog.turn(now) {
+            let text = format!("Cannot tell systemd that the node is alive: {error}");
+            self.host.say(Priority::Warning, text);
+        }
     }
 
     fn timers(&mut self, now: Instant) -> Result<(), Broken> {

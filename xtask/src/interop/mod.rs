@@ -3,15 +3,24 @@
 //! Every case starts labs of its own (`ferrosync lab`, each node in namespaces of its own) and leaves its logs, records
 //! and answers in `target/interop/`.
 
+mod blackbox;
 mod calls;
 mod cases;
 mod histories;
+mod keys;
+mod knet;
 pub(crate) mod lab;
+mod logs;
+mod monitor;
+mod pacemaker;
 mod qdevice;
 mod records;
 mod reload;
+mod step;
 mod storm;
 mod tools;
+mod trouble;
+mod wait;
 
 use std::fs;
 use std::path::PathBuf;
@@ -25,7 +34,7 @@ use crate::clients::{self, Clients};
 use crate::process::{self, cargo};
 use crate::test::Report;
 use crate::workspace::Workspace;
-use cases::{CASES, Case};
+use cases::{Case, Extent};
 use histories::Histories;
 use lab::Peers;
 
@@ -35,6 +44,9 @@ pub(crate) struct Args {
     /// Run these cases alone.
     #[arg(value_name = "CASE")]
     only: Vec<String>,
+    /// Run those too that no test run has.
+    #[arg(long, conflicts_with = "only")]
+    all: bool,
     /// Print the cases and stop.
     #[arg(long)]
     list: bool,
@@ -94,59 +106,67 @@ impl Setup {
 pub(crate) enum Outcome {
     /// It passed; what it covered.
     Passed(String),
-    /// It could not be run here; why.
-    NotRun(String),
 }
 
 /// Runs the chosen cases; any failure is an error.
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
     if args.list {
-        for case in &CASES {
-            println!("{:20} {}", case.name, case.about);
+        for case in cases::all() {
+            let extent = match case.extent {
+                Extent::Always => "",
+                Extent::Asked => " (only where asked for)",
+            };
+            println!("{:20} {}{extent}", case.name, case.about);
         }
         return Ok(());
     }
-    let known = |name: &String| CASES.iter().any(|case| case.name == name);
+    let known = |name: &String| cases::all().any(|case| case.name == name);
     if let Some(name) = args.only.iter().find(|name| !known(name)) {
         bail!("there is no case `{name}`; see --list");
     }
     if let Some(why) = missing() {
         bail!("cannot run here: {why}");
     }
-    let wanted =
-        |case: &&Case| args.only.is_empty() || args.only.iter().any(|name| name == case.name);
+    let wanted = |case: &&Case| match case.extent {
+        _ if !args.only.is_empty() => args.only.iter().any(|name| name == case.name),
+        Extent::Always => true,
+        Extent::Asked => args.all,
+    };
+    for case in cases::all().filter(&wanted) {
+        if let Some(why) = case.missing() {
+            bail!("cannot run {} here: {why}", case.name);
+        }
+    }
     let setup = Setup {
         rounds: args.rounds,
         corosync: args.corosync,
         histories: args.histories,
         ..Setup::build(workspace)?
     };
-    let not_run = |case: &str, why: &str| println!("SKIPPED: interop {case}: {why}");
-    run_cases(&setup, CASES.iter().filter(wanted), not_run)
+    run_cases(&setup, cases::all().filter(wanted))
 }
 
-/// The step of a test run: all cases, or a note why none was run.
+/// The step of a test run: the cases that every one has, or a note why none was run.
 pub(crate) fn step(workspace: &Workspace, report: &mut Report) -> anyhow::Result<()> {
-    match missing() {
-        Some(why) => {
-            for case in &CASES {
-                report.not_run(&format!("interop {}", case.name), &why);
-            }
-            Ok(())
-        }
-        None => {
-            let setup = Setup::build(workspace)?;
-            let not_run = |case: &str, why: &str| report.not_run(&format!("interop {case}"), why);
-            run_cases(&setup, CASES.iter(), not_run)
+    let missing = missing();
+    let mut can = Vec::new();
+    for case in cases::all() {
+        let why = match case.extent {
+            Extent::Asked => Some("only where asked for: `cargo xtask interop --all`".to_owned()),
+            Extent::Always => missing.clone().or_else(|| case.missing()),
+        };
+        match why {
+            Some(why) => report.not_run(&format!("interop {}", case.name), &why),
+            None => can.push(case),
         }
     }
+    if can.is_empty() {
+        return Ok(());
+    }
+    run_cases(&Setup::build(workspace)?, can.into_iter())
 }
 
-fn run_cases<'a>(
-    setup: &Setup,
-    cases: impl Iterator<Item = &'a Case>,
-    mut not_run: impl FnMut(&str, &str),
-) -> anyhow::Result<()> {
+fn run_cases<'a>(setup: &Setup, cases: impl Iterator<Item = &'a Case>) -> anyhow::Result<()> {
     let mut failed = Vec::new();
     for case in cases {
         println!("interop {}: {}", case.name, case.about);
@@ -157,7 +177,6 @@ fn run_cases<'a>(
             Ok(Outcome::Passed(what)) => {
                 println!("interop {}: passed in {took:.1} s: {what}", case.name);
             }
-            Ok(Outcome::NotRun(why)) => not_run(case.name, &why),
             Err(error) => {
                 println!("interop {}: FAILED in {took:.1} s: {error:#}", case.name);
                 failed.push(case.name);

@@ -93,14 +93,16 @@ const CLUSTERS: [Cluster; 4] = [
     },
 ];
 
+/// What keeps the case from running on this machine, if anything.
+pub(super) fn missing() -> Option<String> {
+    let program = PROGRAMS
+        .into_iter()
+        .find(|name| process::find(name).is_none())?;
+    Some(format!("{program} is not installed"))
+}
+
 /// Runs all clusters at once: most of the time is waiting.
 pub(super) fn run(setup: &Setup) -> anyhow::Result<Outcome> {
-    if let Some(program) = PROGRAMS
-        .into_iter()
-        .find(|name| process::find(name).is_none())
-    {
-        return Ok(Outcome::NotRun(format!("{program} is not installed")));
-    }
     let results: Vec<anyhow::Result<()>> = thread::scope(|scope| {
         let threads: Vec<_> = CLUSTERS
             .iter()

@@ -5,7 +5,7 @@ use std::process::Command;
 use super::{Report, packages, skipped};
 use crate::process::{self, cargo};
 use crate::workspace::Workspace;
-use crate::{clients, interop, tidy};
+use crate::{clients, dist, interop, tidy};
 
 /// One step: a failure is reported and the next step runs all the same.
 pub(super) struct Step {
@@ -17,7 +17,7 @@ pub(super) struct Step {
     pub(super) run: fn(&Workspace, &mut Report) -> anyhow::Result<()>,
 }
 
-pub(super) const STEPS: [Step; 12] = [
+pub(super) const STEPS: [Step; 13] = [
     Step {
         name: "packages",
         about: "Debian packages of the daemon and libraries we are compared with",
@@ -74,6 +74,11 @@ pub(super) const STEPS: [Step; 12] = [
         name: "interop",
         about: "rings with real corosync nodes, real C clients on our daemon",
         run: interop::step,
+    },
+    Step {
+        name: "dist",
+        about: "the package takes corosync's place and gives it back, the tarball comes and goes",
+        run: dist::step,
     },
     Step {
         name: "deny",

@@ -174,7 +174,14 @@ const LAYERS: [Layer; 10] = [
         "ferrosync-daemon",
         &["ferrosync-executive", "ferrosync-ipc", "ferrosync-wire"],
     ),
-    Layer::new("ferrosync", &["ferrosync-client", "ferrosync-daemon"]),
+    Layer::new(
+        "ferrosync",
+        &[
+            "ferrosync-client",
+            "ferrosync-daemon",
+            "ferrosync-executive",
+        ],
+    ),
     Layer::new("xtask", &[]),
 ];
 

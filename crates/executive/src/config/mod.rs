@@ -37,7 +37,9 @@ pub use fixed::Fixed;
 pub use key_map::KeyMap;
 pub use logging::{Debug, Logger, LoggingConfig, SUBSYSTEMS_MAX, Timestamp};
 pub use nodelist::{NODES_MAX, NodeEntry};
-pub use parse::{FILE_BYTES_MAX, LINE_BYTES_MAX, SourceFile};
+pub use parse::{
+    Entry, FILE_BYTES_MAX, Item, LINE_BYTES_MAX, Section, SourceFile, Spanned, sections,
+};
 pub use quorum::{
     EXPECTED_VOTES_MAX, QdeviceConfig, QuorumConfig, TieBreaker, VotequorumConfig, VotesSource,
     WaitForAll,

@@ -7,7 +7,7 @@
 
 use std::sync::Arc;
 
-use super::error::{Findings, Location};
+use super::error::{ConfigErrors, Findings, Location};
 
 /// One configuration file, read by the host.
 #[derive(Clone, Copy, Debug)]
@@ -29,16 +29,16 @@ const PATH_BYTES_END: usize = 255;
 
 /// A name or value and where it stands.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Spanned {
+pub struct Spanned {
     /// The text, trimmed.
-    pub(crate) text: String,
+    pub text: String,
     /// Where it begins.
-    pub(crate) at: Location,
+    pub at: Location,
 }
 
 /// What a section consists of, in the order of the file.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) enum Item {
+pub enum Item {
     /// A section within the section.
     Section(Section),
     /// `key: value`.
@@ -47,20 +47,30 @@ pub(crate) enum Item {
 
 /// `name { ... }`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Section {
+pub struct Section {
     /// The name; empty only after an error.
-    pub(crate) name: Spanned,
+    pub name: Spanned,
     /// The content.
-    pub(crate) items: Vec<Item>,
+    pub items: Vec<Item>,
 }
 
 /// `key: value`.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub(crate) struct Entry {
+pub struct Entry {
     /// The key; may be empty, as in corosync.
-    pub(crate) key: Spanned,
+    pub key: Spanned,
     /// The value; may be empty.
-    pub(crate) value: Spanned,
+    pub value: Spanned,
+}
+
+/// Reads one file's sections and keys, without asking what they mean: files of any version of corosync have this grammar.
+///
+/// # Errors
+/// All places where the file breaks the grammar.
+pub fn sections(source: SourceFile<'_>) -> Result<Vec<Item>, ConfigErrors> {
+    let mut findings = Findings::default();
+    let items = parse(source, &mut findings);
+    findings.finish().map(|_| items)
 }
 
 /// Parses one file; errors go to `findings`, what could be understood is returned.
