@@ -14,6 +14,7 @@
 #include <corosync/quorum.h>
 #include <string.h>
 
+/* Its length counts the zero at its end. */
 #define GROUP "dlm:controld"
 /* Length of the message in which a daemon tells which versions of its protocol it speaks. */
 #define PROTOCOL_BYTES 72
@@ -48,7 +49,7 @@ static void on_deliver(cpg_handle_t handle, const struct cpg_name *group, uint32
 		       size_t length)
 {
 	(void)handle;
-	note("%.*s: %zu bytes from node %u, %s process, hash %016llx", (int)group->length, group->value, length, node,
+	note("%s in %u: %zu bytes from node %u, %s process, hash %016llx", group->value, group->length, length, node,
 	     pid == (uint32_t)getpid() ? "this" : "another", (unsigned long long)hash_of(message, length));
 	seen.messages++;
 }
@@ -59,7 +60,7 @@ static void on_group(cpg_handle_t handle, const struct cpg_name *group, const st
 {
 	(void)handle;
 	(void)members;
-	note("%.*s: %zu members, %zu left, %zu joined", (int)group->length, group->value, member_count, left_count,
+	note("%s in %u: %zu members, %zu left, %zu joined", group->value, group->length, member_count, left_count,
 	     joined_count);
 	if (joined_count == 1)
 		note("node %u joined, reason %u", joined[0].nodeid, joined[0].reason);
@@ -169,7 +170,7 @@ static void start_cpg(void)
 				     .cpg_confchg_fn = on_group,
 				     .cpg_totem_confchg_fn = on_ring,
 				     .flags = CPG_MODEL_V1_DELIVER_INITIAL_TOTEM_CONF};
-	struct cpg_name group = {.length = strlen(GROUP)};
+	struct cpg_name group = {.length = sizeof(GROUP)};
 	cs_error_t error;
 	int fd = -1;
 
@@ -218,7 +219,7 @@ static void read_addresses(void)
 
 static void stop_all(void)
 {
-	struct cpg_name group = {.length = strlen(GROUP)};
+	struct cpg_name group = {.length = sizeof(GROUP)};
 
 	memcpy(group.value, GROUP, group.length);
 	answer(cpg_leave(self.cpg, &group), "cpg_leave " GROUP);

@@ -85,7 +85,7 @@ static void on_group(cpg_handle_t handle, const struct cpg_name *group, const st
 	(void)members;
 	(void)left;
 	(void)joined;
-	note("%.*s: %zu members, %zu left, %zu joined", (int)group->length, group->value, member_count, left_count,
+	note("%s in %u: %zu members, %zu left, %zu joined", group->value, group->length, member_count, left_count,
 	     joined_count);
 	self.members++;
 }

@@ -56,8 +56,8 @@ struct Ring {
 
 impl Ring {
     const fn after(self, at: u32, words: u32) -> u32 {
-        let next = at as u64 + words as u64;
-        (next % self.words as u64) as u32
+        // A ring has far fewer words than would make this overflow.
+        (at + words) % self.words
     }
 
     const fn used(self) -> u32 {

@@ -10,9 +10,6 @@ use crate::process;
 
 /// Dumps on both daemons, then kills ours.
 pub(super) fn run(setup: &Setup) -> anyhow::Result<Outcome> {
-    if process::find(PRINT).is_none() {
-        bail!("{PRINT} is missing: install the Debian package libqb-tools");
-    }
     let theirs = Lab::start(setup, "blackbox-corosync", &plan(Peers::ALL))?;
     let theirs = dumped(&theirs)?;
     let lab = Lab::start(setup, "blackbox-ferrosync", &plan(Peers::NONE))?;
@@ -22,6 +19,12 @@ pub(super) fn run(setup: &Setup) -> anyhow::Result<Outcome> {
     Ok(Outcome::Passed(format!(
         "{theirs} records of corosync and {ours} of ours read"
     )))
+}
+
+/// What keeps the case from running on this machine, if anything.
+pub(super) fn missing() -> Option<String> {
+    let missing = process::find(PRINT).is_none();
+    missing.then(|| format!("{PRINT} is not installed (Debian package libqb-tools)"))
 }
 
 /// Has a daemon dump what it recorded; how many records there are.

@@ -55,6 +55,8 @@ pub(super) enum What {
     Monitor,
     /// Lets Pacemaker run on clusters of both.
     Pacemaker(fn(&Setup) -> anyhow::Result<Outcome>),
+    /// The same with lock managers on top.
+    Locks(fn(&Setup) -> anyhow::Result<Outcome>),
 }
 
 impl Case {
@@ -73,7 +75,7 @@ impl Case {
             What::Histories => histories::run(setup),
             What::Qdevice => qdevice::run(setup),
             What::Reload => reload::run(setup),
-            What::Pacemaker(run) => run(setup),
+            What::Pacemaker(run) | What::Locks(run) => run(setup),
             What::Tools(plan) => tools::run(setup, self.name, &asked(plan)),
             What::Keys(plan) => keys::run(setup, self.name, &asked(plan)),
             What::Logs => logs::run(setup),
@@ -91,6 +93,8 @@ impl Case {
         match self.what {
             What::Pacemaker(_) => pacemaker::missing(),
             What::Qdevice => qdevice::missing(),
+            What::Locks(_) => pacemaker::locks_missing(),
+            What::Blackbox => blackbox::missing(),
             What::Calls { .. }
             | What::Storm { .. }
             | What::Histories
@@ -98,7 +102,6 @@ impl Case {
             | What::Tools(_)
             | What::Keys(_)
             | What::Logs
-            | What::Blackbox
             | What::Monitor => None,
         }
     }

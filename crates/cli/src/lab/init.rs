@@ -248,15 +248,21 @@ impl Init<'_> {
         self.manager = None;
         self.closing = false;
         self.powered = false;
+        let network = self.cut_network();
+        let memory = mounts::forget_memory(self.args.manager);
+        self.start_probe()?;
+        // Nothing runs: that is what whoever fences must know first.
+        tell(&Report::Off)?;
+        network.and(memory)
+    }
+
+    fn cut_network(&self) -> Result<()> {
         let mut netlink = Netlink::open()?;
         for link in LinkNumber::all(self.args.links) {
             let interface = link.interface();
             netlink.remove_addresses(&interface)?;
             netlink.set_state(&interface, LinkState::Down)?;
         }
-        mounts::forget_memory(self.args.manager)?;
-        self.start_probe()?;
-        tell(&Report::Off)?;
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 //! configuration and logs of the cluster.
 
 use std::fs::{self, DirBuilder, File};
+use std::io;
 use std::os::unix::fs::{DirBuilderExt as _, MetadataExt as _, symlink};
 use std::path::{Path, PathBuf};
 
@@ -113,7 +114,8 @@ pub(super) fn forget_memory(manager: Manager) -> Result<()> {
     fill_run(run, manager)
 }
 
-/// Empties a directory, but for what the lab has put there and for other filesystems: behind a mount may be a disk.
+/// Empties a directory, but for what the lab has put there, what is mounted below it (behind a mount may be a disk), and
+/// what something is mounted on.
 fn clear(dir: &Path, device: u64) -> Result<()> {
     for entry in fs::read_dir(dir)?.flatten() {
         let path = entry.path();
@@ -123,14 +125,26 @@ fn clear(dir: &Path, device: u64) -> Result<()> {
         }
         let gone = if meta.is_dir() {
             clear(&path, device)?;
-            // A directory with something else mounted below it stays.
-            fs::remove_dir(&path).or(Ok(()))
+            fs::remove_dir(&path)
         } else {
             fs::remove_file(&path)
         };
-        gone.with_context(|| format!("cannot remove {}", path.display()))?;
+        match gone {
+            Err(error) if !is_held(&error) => {
+                return Err(error).with_context(|| format!("cannot remove {}", path.display()));
+            }
+            Err(_) | Ok(()) => {}
+        }
     }
     Ok(())
+}
+
+/// Whether a mount is why something cannot be removed.
+fn is_held(error: &io::Error) -> bool {
+    matches!(
+        error.kind(),
+        io::ErrorKind::ResourceBusy | io::ErrorKind::DirectoryNotEmpty
+    )
 }
 
 /// Puts the fence agent where Pacemaker looks for it, and what it needs to reach the lab.

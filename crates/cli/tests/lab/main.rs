@@ -95,6 +95,77 @@ fn a_killed_node_is_missed_and_comes_back() {
 }
 
 #[test]
+fn a_node_without_power_forgets_its_memory_and_keeps_its_disk() {
+    let Some(ground) = corosync_or_skip() else {
+        return;
+    };
+    let lab = Lab::start(
+        ground,
+        &["--nodes=3", "--corosync=all", "--set=totem.token=1000"],
+    );
+    lab.ok(&["wait", "--timeout=60s"]);
+    let traces = "touch /run/mine /dev/shm/mine /var/lib/corosync/mine; mkdir /run/dir; touch /run/dir/mine; \
+                  sleep 600 >/dev/null 2>&1 </dev/null & echo $!";
+    let sleeper = lab.exec(2, traces).1;
+    lab.ok(&["off", "2"]);
+    lab.ok(&["wait", "--members=1,3", "--timeout=60s"]);
+    assert!(lab.ok(&["status"]).contains("  off  "));
+    for verb in ["off", "kill", "stop", "shutdown"] {
+        assert_ne!(lab.run(&[verb, "2"]).code, 0, "{verb}");
+    }
+    let left = format!(
+        "ls /run/mine /run/dir /dev/shm/mine; kill -0 {}",
+        sleeper.trim()
+    );
+    assert_eq!(lab.exec(2, &left).1, "");
+    assert_ne!(lab.exec(2, &left).0, 0);
+    assert_eq!(
+        lab.exec(2, "ls /var/lib/corosync/mine; ls -d /run/lock").0,
+        0
+    );
+    // No address is left that others could reach; only the loopback's is.
+    assert!(
+        !lab.exec(2, "cat /proc/net/fib_trie")
+            .1
+            .contains("10.77.0.2")
+    );
+    lab.ok(&["start", "2"]);
+    lab.ok(&["wait", "--timeout=60s"]);
+}
+
+#[test]
+fn a_node_gets_the_other_daemon() {
+    let Some(ground) = corosync_or_skip() else {
+        return;
+    };
+    let lab = Lab::start(
+        ground,
+        &["--nodes=2", "--corosync=all", "--set=totem.token=1000"],
+    );
+    lab.ok(&["wait", "--timeout=60s"]);
+    let daemon_is = |kind: &str| {
+        wait_until("a node has another daemon", || {
+            let status = lab.ok(&["status", "--format=json"]);
+            let status: Value = serde_json::from_str(&status).expect("JSON");
+            let node = &status["nodes"][0];
+            node["daemon"] == kind && node["state"] == "running"
+        });
+        lab.ok(&["wait", "--timeout=60s"]);
+    };
+    for (kind, program) in [("ferrosync", "ferrosync"), ("corosync", "corosync")] {
+        lab.ok(&["replace", "1", kind]);
+        daemon_is(kind);
+        let (_, command) = lab.exec(1, "tr '\\0' ' ' < /proc/$(cat /run/corosync.pid)/cmdline");
+        assert!(command.contains(program), "{command}");
+    }
+    // Where nothing runs there is nothing to end.
+    lab.ok(&["kill", "1"]);
+    lab.ok(&["replace", "1", "ferrosync"]);
+    daemon_is("ferrosync");
+    assert_ne!(lab.run(&["replace", "3", "ferrosync"]).code, 0);
+}
+
+#[test]
 fn a_cut_network_has_sides_until_it_is_healed() {
     let Some(ground) = corosync_or_skip() else {
         return;

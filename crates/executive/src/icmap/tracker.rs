@@ -128,8 +128,8 @@ impl Tracker {
 
     /// Whether it is for a whole prefix, which is told after those of the key alone (libqb `lib/trie.c:trie_notify`,
     /// v2.0.6).
-    const fn rank(&self) -> bool {
-        self.flags.has(cmap::TRACK_PREFIX)
+    fn rank(&self) -> u8 {
+        u8::from(self.flags.has(cmap::TRACK_PREFIX))
     }
 
     /// Trackers of a prefix hear in the order in which they came, others in the opposite order

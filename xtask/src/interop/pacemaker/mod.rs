@@ -5,6 +5,7 @@
 
 mod configuration;
 mod faults;
+mod locks;
 mod mixed;
 mod monitor;
 mod rolling;
@@ -40,7 +41,17 @@ pub(super) const CASES: &[Case] = &[
         "Pacemaker on a ring of both daemons: membership, CIB, fail-over, standby, crm and pcs",
         What::Pacemaker(mixed::run),
     ),
+    Case::new(
+        "pacemaker-locks",
+        "dlm_controld and sbd on a ring of both daemons, with fencing",
+        What::Locks(locks::run),
+    ),
 ];
+
+/// What keeps `dlm_controld` and `sbd` from running on this machine, if anything.
+pub(super) fn locks_missing() -> Option<String> {
+    missing().or_else(locks::missing)
+}
 
 /// What keeps Pacemaker from running on this machine, if anything.
 pub(super) fn missing() -> Option<String> {
