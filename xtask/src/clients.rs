@@ -61,7 +61,14 @@ pub(crate) fn missing() -> Option<String> {
 
 const COMPILER: &str = "cc";
 const FLAGS: [&str; 6] = ["-std=c11", "-O2", "-g", "-Wall", "-Wextra", "-Werror"];
-const HEADERS: &[&str] = &["cpg.h", "cmap.h", "quorum.h", "votequorum.h", "cfg.h"];
+const HEADERS: &[&str] = &[
+    "cpg.h",
+    "cmap.h",
+    "quorum.h",
+    "votequorum.h",
+    "cfg.h",
+    "sam.h",
+];
 
 /// Programs and the libraries they link.
 const CLIENTS: &[(&str, &[&str])] = &[
@@ -71,7 +78,9 @@ const CLIENTS: &[(&str, &[&str])] = &[
     ("cmap_calls", &["cmap"]),
     ("quorum_calls", &["quorum"]),
     ("votequorum_calls", &["votequorum"]),
+    ("votequorum_node", &["votequorum", "quorum", "cmap"]),
     ("cfg_calls", &["cfg"]),
+    ("sam_calls", &["sam", "cmap"]),
     ("syslog_listen", &[]),
     ("dlm_calls", &["cfg", "cmap", "quorum", "cpg"]),
     ("sbd_calls", &["cmap", "cpg", "votequorum"]),

@@ -1,5 +1,5 @@
 //! Talks to the cluster engine on this machine, Ferrosync's `ferrosyncd` or Corosync's `corosync`: what C programs
-//! do with `libcpg`, `libcmap`, `libquorum` and `libvotequorum`, without C.
+//! do with `libcpg`, `libcmap`, `libquorum`, `libvotequorum` and `libsam`, without C.
 //!
 //! | module | what it is for | C library |
 //! |---|---|---|
@@ -7,6 +7,7 @@
 //! | [`cmap`] | the configuration map and statistics | `libcmap` |
 //! | [`quorum`] | whether this part of the cluster may act | `libquorum` |
 //! | [`votequorum`] | the votes behind that | `libvotequorum` |
+//! | [`sam`] | programs that are started again when they fail | `libsam` |
 //!
 //! # How it is used
 //!
@@ -45,6 +46,7 @@ mod connection;
 pub mod cpg;
 mod error;
 pub mod quorum;
+pub mod sam;
 pub mod votequorum;
 
 pub use connection::Options;

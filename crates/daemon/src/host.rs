@@ -8,7 +8,7 @@ use bytes::Bytes;
 use ferrosync_executive::config::LoggingConfig;
 use ferrosync_executive::log::{Priority, Record, Subsystem};
 use ferrosync_executive::output::{
-    Carries, ExitReason, FlowControl, HostRequest, LibKind, LibMessage,
+    Carries, ExitReason, FlowControl, HostRequest, Keep, LibKind, LibMessage,
 };
 use ferrosync_executive::pump::{Host, StoreFailed, WouldBlock};
 use ferrosync_ipc::{SendError, Server};
@@ -17,7 +17,7 @@ use ferrosync_wire::{ConnId, LinkId, RingSeq};
 use crate::logging::Log;
 use crate::machine::Dog;
 use crate::net::Sockets;
-use crate::persist::RingIdFile;
+use crate::persist::State;
 
 /// What the operating system does for a node.
 #[derive(Debug)]
@@ -26,7 +26,7 @@ pub struct OsHost {
     pub(crate) ipc: Server,
     pub(crate) log: Log,
     pub(crate) dog: Dog,
-    ring_id: RingIdFile,
+    state: State,
     /// Where corosync.conf is, whatever the working directory.
     pub(crate) config_path: PathBuf,
     /// Wishes whose answers are inputs of their own.
@@ -42,7 +42,7 @@ impl OsHost {
         sockets: Sockets,
         ipc: Server,
         log: Log,
-        ring_id: RingIdFile,
+        state: State,
         config_path: PathBuf,
     ) -> Self {
         Self {
@@ -50,7 +50,7 @@ impl OsHost {
             ipc,
             log,
             dog: Dog::default(),
-            ring_id,
+            state,
             config_path,
             asked: VecDeque::new(),
             exit: None,
@@ -98,9 +98,22 @@ impl Host for OsHost {
     fn store_ring_seq(&mut self, seq: RingSeq) -> Result<(), StoreFailed> {
         // What was queued before may leave before.
         self.sockets.flush();
-        self.ring_id
+        self.state
+            .ring_id
             .store(seq)
             .map_err(|e| StoreFailed(e.to_string()))
+    }
+
+    fn keep(&mut self, keep: &Keep) -> Result<(), StoreFailed> {
+        match keep {
+            Keep::ExpectedVotes(votes) => {
+                if let Err(e) = self.state.expected_votes.store(*votes) {
+                    let text = format!("Unable to update ev_tracking_barrier on disk data!!! {e}");
+                    self.say(Priority::Warning, text);
+                }
+                Ok(())
+            }
+        }
     }
 
     fn discard_received(&mut self) {

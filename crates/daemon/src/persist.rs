@@ -1,4 +1,4 @@
-//! What survives the process: the ring sequence number and the pid file.
+//! What survives the process: the ring sequence number, the highest number of expected votes, and the pid file.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
@@ -7,6 +7,76 @@ use std::path::{Path, PathBuf};
 
 use ferrosync_wire::{NodeId, RingSeq};
 use nix::fcntl::{Flock, FlockArg};
+
+/// The files of a node in its state directory.
+#[derive(Debug)]
+pub struct State {
+    /// The ring sequence number.
+    pub ring_id: RingIdFile,
+    /// The highest number of expected votes.
+    pub expected_votes: ExpectedVotesFile,
+}
+
+impl State {
+    /// The files of a node in a state directory.
+    #[must_use]
+    pub fn new(state_dir: &Path, node: NodeId) -> Self {
+        Self {
+            ring_id: RingIdFile::new(state_dir, node),
+            expected_votes: ExpectedVotesFile(state_dir.join("ev_tracking")),
+        }
+    }
+}
+
+/// The file that holds the highest number of expected votes ever seen: 4 bytes, little endian, mode 0700 (corosync
+/// `votequorum.c:load_ev_tracking_barrier`, v3.1.7).
+#[derive(Debug)]
+pub struct ExpectedVotesFile(PathBuf);
+
+impl ExpectedVotesFile {
+    /// What was stored last; zero where nothing was, or too little, which C takes for nothing too.
+    ///
+    /// # Errors
+    /// The file is there and cannot be read.
+    pub fn load(&self) -> io::Result<u32> {
+        let number = read_number::<4>(&self.0)?;
+        Ok(number.map_or(0, u32::from_le_bytes))
+    }
+
+    /// Makes a number durable. C closes the file before it writes to it, so that every update is lost, or lands in
+    /// whatever else has taken the descriptor (`docs/deviations.md`, D-100).
+    ///
+    /// # Errors
+    /// It is not durable; the file holds the old or the new number.
+    pub fn store(&self, votes: u32) -> io::Result<()> {
+        replace(&self.0, &votes.to_le_bytes(), 0o700)
+    }
+}
+
+/// The number in a file; `None` where there is no file, or not enough in it.
+fn read_number<const N: usize>(path: &Path) -> io::Result<Option<[u8; N]>> {
+    let mut bytes = [0; N];
+    let read = File::open(path).and_then(|mut file| file.read_exact(&mut bytes));
+    match read {
+        Ok(()) => Ok(Some(bytes)),
+        Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::UnexpectedEof) => Ok(None),
+        Err(e) => Err(e),
+    }
+}
+
+/// A new file takes the old one's place when it is on the disk.
+fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
+    let beside = path.with_extension("new");
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(mode)
+        .open(&beside)?;
+    file.write_all(bytes)?;
+    file.sync_data()?;
+    std::fs::rename(&beside, path)
+}
 
 /// The file that holds this node's ring sequence number: 8 bytes, little endian, mode 0600 (corosync
 /// `main.c:corosync_ring_id_create_or_load`, v3.1.7).
@@ -25,15 +95,8 @@ impl RingIdFile {
     /// # Errors
     /// The file is there and cannot be read.
     pub fn load(&self) -> io::Result<RingSeq> {
-        let mut bytes = [0; 8];
-        let read = File::open(&self.0).and_then(|mut file| file.read_exact(&mut bytes));
-        match read {
-            Ok(()) => Ok(RingSeq(u64::from_le_bytes(bytes))),
-            Err(e) if matches!(e.kind(), ErrorKind::NotFound | ErrorKind::UnexpectedEof) => {
-                Ok(RingSeq(0))
-            }
-            Err(e) => Err(e),
-        }
+        let number = read_number::<8>(&self.0)?;
+        Ok(RingSeq(number.map_or(0, u64::from_le_bytes)))
     }
 
     /// Makes a sequence number durable: a new file takes the old one's place when it is on the disk.
@@ -44,16 +107,7 @@ impl RingIdFile {
     /// # Errors
     /// It is not durable; the file holds the old or the new number.
     pub fn store(&self, seq: RingSeq) -> io::Result<()> {
-        let beside = self.0.with_extension("new");
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create(true)
-            .truncate(true)
-            .mode(0o600)
-            .open(&beside)?;
-        file.write_all(&seq.0.to_le_bytes())?;
-        file.sync_data()?;
-        std::fs::rename(&beside, &self.0)
+        replace(&self.0, &seq.0.to_le_bytes(), 0o600)
     }
 }
 
@@ -120,6 +174,17 @@ mod tests {
         assert_eq!(file.load().unwrap(), RingSeq(0x1234));
         let bytes = std::fs::read(dir.path().join("ringid_7")).unwrap();
         assert_eq!(bytes, [0x34, 0x12, 0, 0, 0, 0, 0, 0]);
+    }
+
+    #[test]
+    fn expected_votes_come_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = State::new(dir.path(), NodeId(7)).expected_votes;
+        assert_eq!(file.load().unwrap(), 0);
+        file.store(5).unwrap();
+        assert_eq!(file.load().unwrap(), 5);
+        let bytes = std::fs::read(dir.path().join("ev_tracking")).unwrap();
+        assert_eq!(bytes, [5, 0, 0, 0]);
     }
 
     #[test]

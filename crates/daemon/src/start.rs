@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 
 use ferrosync_executive::config::{self, Config, Fixed, IpcType, SourceFile};
 use ferrosync_executive::log::{Priority, Record, Subsystem};
-use ferrosync_executive::output::ExitReason;
+use ferrosync_executive::output::{ExitReason, Kept};
 use ferrosync_executive::transport::Secrets;
 use ferrosync_executive::{Boot, Node};
 use ferrosync_ipc::{Kind, Options, Server};
@@ -18,7 +18,7 @@ use crate::exit::Exit;
 use crate::host::OsHost;
 use crate::logging::Log;
 use crate::net::Sockets;
-use crate::persist::{PidFile, PidFileError, RingIdFile};
+use crate::persist::{PidFile, PidFileError, State};
 use crate::{crash, realtime, secrets, signals};
 
 pub(crate) fn start(args: &Args) -> Exit {
@@ -64,7 +64,7 @@ struct Daemon {
     config_path: PathBuf,
     sockets: Sockets,
     ipc: Server,
-    ring_id: RingIdFile,
+    state: State,
     signals: nix::sys::signalfd::SignalFd,
     _pid_file: PidFile,
 }
@@ -110,7 +110,7 @@ impl Daemon {
         let ipc = Server::new(options)
             .map_err(|e| (Exit::Services, format!("Cannot serve clients: {e}")))?;
         Ok(Self {
-            ring_id: RingIdFile::new(&state_dir, config.me),
+            state: State::new(&state_dir, config.me),
             config,
             secrets,
             config_path,
@@ -128,24 +128,35 @@ impl Daemon {
             config_path,
             sockets,
             ipc,
-            ring_id,
+            state,
             signals,
             _pid_file,
         } = self;
         let clock = Clock::new();
-        let stored = match ring_id.load() {
+        let stored = match state.ring_id.load() {
             Ok(stored) => stored,
             Err(e) => return last_words(log, Exit::RingId, &format!("Couldn't read ring id: {e}")),
+        };
+        let expected_votes = match state.expected_votes.load() {
+            Ok(votes) => votes,
+            Err(e) => {
+                return last_words(
+                    log,
+                    Exit::Services,
+                    &format!("Unable to load ev_tracking file! {e}"),
+                );
+            }
         };
         let seed = u64::from(config.me.0) << 32 ^ u64::from(std::process::id());
         let boot = Boot {
             config,
             stored,
+            kept: Kept { expected_votes },
             seed,
             secrets,
         };
         let node = Node::boot(boot, clock.now());
-        let mut host = OsHost::new(sockets, ipc, log, ring_id, config_path);
+        let mut host = OsHost::new(sockets, ipc, log, state, config_path);
         for (service, name) in node.listening() {
             if let Err(e) = host.ipc.listen(service, name) {
                 host.say(Priority::Error, format!("Can't listen on {name}: {e}"));

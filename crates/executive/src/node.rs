@@ -17,7 +17,7 @@ use crate::counters::ExecCounters;
 use crate::icmap::Icmap;
 use crate::log::{self, Priority, Subsystem};
 use crate::output::{
-    Control, Credentials, ExitReason, HostAnswer, LibInput, LibMessage, NodeInput, NodeOutput,
+    Control, Credentials, ExitReason, HostAnswer, Kept, LibInput, LibMessage, NodeInput, NodeOutput,
 };
 use crate::pauses::Pauses;
 use crate::reload::Running;
@@ -51,6 +51,8 @@ pub struct Boot {
     pub config: Config,
     /// The ring sequence number stored last; zero if none.
     pub stored: RingSeq,
+    /// What else the node kept.
+    pub kept: Kept,
     /// Decides this node's jitter.
     pub seed: u64,
     /// For encryption.
@@ -90,7 +92,7 @@ impl Node {
         let me = config.me;
         let pauses = Pauses::new(now, config.srp.token);
         let srp = Srp::new(me, config.srp.clone(), boot.stored, boot.seed, now);
-        let services = Services::new(&config);
+        let services = Services::new(&config, &boot.kept);
         let keys = std::mem::take(&mut config.keys);
         let mut core = Core {
             me,

@@ -220,6 +220,20 @@ pub enum Control {
     DumpState,
 }
 
+/// What a node kept over restarts of its process, apart from the ring's sequence number.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Kept {
+    /// The highest number of expected votes ever seen; zero if none.
+    pub expected_votes: u32,
+}
+
+/// A part of [`Kept`] that is to be kept from now on.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Keep {
+    /// [`Kept::expected_votes`].
+    ExpectedVotes(u32),
+}
+
 /// One effect, to be carried out in order.
 #[derive(Debug)]
 pub enum NodeOutput {
@@ -236,6 +250,8 @@ pub enum NodeOutput {
     },
     /// Must be durable before any later `Transmit` leaves.
     StoreRingSeq(RingSeq),
+    /// Must be durable before any later `Transmit` leaves, where that is possible.
+    Keep(Keep),
     /// Throw away what waits on the sockets.
     DiscardReceived,
     /// A client may use the service it asked for.

@@ -9,7 +9,7 @@ use ferrosync_wire::{ConnId, Instant, LinkId, RingSeq};
 use crate::log::Record;
 use crate::node::Node;
 use crate::output::{
-    Carries, ExitReason, FlowControl, HostRequest, LibKind, LibMessage, NodeOutput,
+    Carries, ExitReason, FlowControl, HostRequest, Keep, LibKind, LibMessage, NodeOutput,
 };
 
 /// What a node asks of the machine it runs on.
@@ -18,6 +18,11 @@ pub trait Host {
     fn transmit(&mut self, link: LinkId, to: SocketAddr, bytes: Bytes, carries: Carries);
     /// Makes the ring sequence number durable before it returns.
     fn store_ring_seq(&mut self, seq: RingSeq) -> Result<(), StoreFailed>;
+    /// Makes something durable before it returns.
+    ///
+    /// # Errors
+    /// It is not, and the node must not go on without.
+    fn keep(&mut self, keep: &Keep) -> Result<(), StoreFailed>;
     /// Throws away what waits on the sockets.
     fn discard_received(&mut self);
     /// Lets a client in.
@@ -44,7 +49,7 @@ pub trait Host {
     fn see(&mut self, _seen: Seen<'_>) {}
 }
 
-/// The ring sequence number is not durable: the node must not go on.
+/// The ring sequence number, or what the node must know after a restart, is not durable: the node must not go on.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct StoreFailed(pub String);
 
@@ -67,6 +72,7 @@ pub fn drain(node: &mut Node, now: Instant, host: &mut impl Host) -> Result<(), 
                 carries,
             } => host.transmit(link, to, bytes, carries),
             NodeOutput::StoreRingSeq(seq) => host.store_ring_seq(seq)?,
+            NodeOutput::Keep(keep) => host.keep(&keep)?,
             NodeOutput::DiscardReceived => host.discard_received(),
             NodeOutput::LibAccept(conn) => host.lib_accept(conn),
             NodeOutput::LibRefuse(conn, errno) => host.lib_refuse(conn, errno),

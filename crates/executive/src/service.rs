@@ -13,7 +13,7 @@ use crate::core::{Core, Internal, QuorumView};
 use crate::icmap::{Icmap, Notification};
 use crate::log::{Priority, Record, Subsystem};
 use crate::output::{
-    Credentials, ExitReason, Head, HostRequest, LibKind, LibMessage, Measured, NodeOutput,
+    Credentials, ExitReason, Head, HostRequest, Keep, LibKind, LibMessage, Measured, NodeOutput,
     WatchdogAnswer,
 };
 use crate::reload::{CryptoChange, CryptoPhase};
@@ -361,6 +361,11 @@ impl<'a> Ctx<'a> {
             ..
         } = &mut *self.core;
         transport.crypto_phase(*now, phase, outputs);
+    }
+
+    /// Has something kept over restarts of the process.
+    pub fn keep(&mut self, keep: Keep) {
+        self.core.push(NodeOutput::Keep(keep));
     }
 
     /// Asks the host for something that only it can do.

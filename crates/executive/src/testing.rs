@@ -16,8 +16,8 @@ use crate::config::{self, Config, Environment, Family, Fixed, SourceFile};
 use crate::log::{Priority, Record, Subsystem};
 use crate::node::{Admit, Boot, Node};
 use crate::output::{
-    Carries, Credentials, ExitReason, FlowControl, HostAnswer, HostRequest, LibInput, LibKind,
-    LibMessage, NodeInput, RxOrder,
+    Carries, Credentials, ExitReason, FlowControl, HostAnswer, HostRequest, Keep, Kept, LibInput,
+    LibKind, LibMessage, NodeInput, RxOrder,
 };
 use crate::pump::{Host, StoreFailed, WouldBlock, drain};
 use crate::transport::Secrets;
@@ -45,6 +45,7 @@ struct Machine {
 #[derive(Debug, Default)]
 struct Outside {
     stored: RingSeq,
+    kept: Kept,
     sent: Vec<(SocketAddr, Bytes)>,
     clients: BTreeMap<ConnId, Mailbox>,
     log: Vec<Record>,
@@ -141,6 +142,7 @@ impl Cluster {
         let boot = Boot {
             config: machine.config.clone(),
             stored: machine.outside.stored,
+            kept: machine.outside.kept.clone(),
             seed: u64::from(id),
             secrets: Secrets::NONE,
         };
@@ -516,6 +518,12 @@ impl Host for Outside {
         self.stored = seq;
         Ok(())
     }
+    fn keep(&mut self, keep: &Keep) -> Result<(), StoreFailed> {
+        match keep {
+            Keep::ExpectedVotes(votes) => self.kept.expected_votes = *votes,
+        }
+        Ok(())
+    }
     fn discard_received(&mut self) {}
     fn lib_accept(&mut self, conn: ConnId) {
         self.set_state(conn, Mail::Accepted);
@@ -554,6 +562,17 @@ impl Host for Outside {
 pub(crate) fn config_of(me: u32, ids: &[u32], sections: &str) -> Config {
     let text = config_text(ids, "", sections);
     read_config(me, &text, &Fixed::NONE).expect("a good configuration")
+}
+
+/// A file that names nodes with these votes, node 1 first, with more sections.
+pub(crate) fn config_of_votes(votes: &[u32], sections: &str) -> String {
+    let ids: Vec<u32> = (1..).take(votes.len()).collect();
+    let mut text = config_text(&ids, "", sections);
+    for (id, votes) in ids.iter().zip(votes) {
+        let line = format!(" nodeid: {id}\n");
+        text = text.replace(&line, &format!("{line} quorum_votes: {votes}\n"));
+    }
+    text
 }
 
 /// A file that names these nodes, with more lines in section totem and more sections.

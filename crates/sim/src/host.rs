@@ -9,7 +9,7 @@ use ferrosync_executive::config::Config;
 use ferrosync_executive::core::{Quorate, QuorumView};
 use ferrosync_executive::log::{Priority, Record};
 use ferrosync_executive::output::{
-    Carries, ExitReason, FlowControl, HostRequest, LibKind, LibMessage, LinkTrouble,
+    Carries, ExitReason, FlowControl, HostRequest, Keep, Kept, LibKind, LibMessage, LinkTrouble,
 };
 use ferrosync_executive::pump::{Host, StoreFailed, WouldBlock};
 use ferrosync_totem::pg::Seen;
@@ -45,6 +45,7 @@ pub struct Surroundings {
     pub(crate) config: Config,
     /// What the disk holds.
     pub(crate) stored: RingSeq,
+    pub(crate) kept: Kept,
     pub(crate) store: StoreBehaviour,
     pub(crate) inbox: Inbox,
     /// What client processes and the operator want, oldest first.
@@ -344,6 +345,13 @@ impl Host for SimHost<'_> {
             StoreBehaviour::CrashesAfter => failed(),
             StoreBehaviour::Works | StoreBehaviour::CrashesBefore => Ok(()),
         }
+    }
+
+    fn keep(&mut self, keep: &Keep) -> Result<(), StoreFailed> {
+        match keep {
+            Keep::ExpectedVotes(votes) => self.around.kept.expected_votes = *votes,
+        }
+        Ok(())
     }
 
     fn discard_received(&mut self) {

@@ -3,7 +3,8 @@
 use super::lab::{Peers, Plan};
 use super::trouble::{FATES, Trouble};
 use super::{
-    Outcome, Setup, blackbox, calls, keys, knet, logs, monitor, pacemaker, reload, storm, tools,
+    Outcome, Setup, blackbox, calls, histories, keys, knet, logs, monitor, pacemaker, qdevice,
+    reload, storm, tools,
 };
 
 /// One case.
@@ -36,6 +37,10 @@ pub(super) enum What {
     },
     /// Makes a cluster go through rounds of trouble.
     Storm { plan: Plan, trouble: Trouble },
+    /// Plays histories of votes on corosync.
+    Histories,
+    /// Partitions clusters with a quorum device.
+    Qdevice,
     /// Changes the configuration of a running ring of both.
     Reload,
     /// Asks corosync's tools about the links, on corosync and on our daemon.
@@ -69,6 +74,8 @@ impl Case {
                 arguments,
                 nodes,
             } => calls::run(setup, program, arguments, *nodes),
+            What::Histories => histories::run(setup),
+            What::Qdevice => qdevice::run(setup),
             What::Reload => reload::run(setup),
             What::Pacemaker(run) | What::Upgrade(run) | What::Locks(run) => run(setup),
             What::Tools(plan) => tools::run(setup, self.name, &asked(plan)),
@@ -88,10 +95,12 @@ impl Case {
         match self.what {
             What::Pacemaker(_) => pacemaker::missing(),
             What::Upgrade(_) => pacemaker::upgrade_missing(),
+            What::Qdevice => qdevice::missing(),
             What::Locks(_) => pacemaker::locks_missing(),
             What::Blackbox => blackbox::missing(),
             What::Calls { .. }
             | What::Storm { .. }
+            | What::Histories
             | What::Reload
             | What::Tools(_)
             | What::Keys(_)
@@ -188,6 +197,23 @@ const CASES: &[Case] = &[
         "the calls of sbd's cluster watcher in its order, answers of both daemons compared",
         "sbd_calls",
         2,
+    ),
+    // Alone, so that the client can take its quorum away.
+    Case::calls(
+        "calls-sam",
+        "every call of libsam, answers of both daemons compared",
+        "sam_calls",
+        1,
+    ),
+    Case::new(
+        "votequorum-histories",
+        "how corosync decides quorum in histories that we decide alike",
+        What::Histories,
+    ),
+    Case::new(
+        "qdevice",
+        "corosync-qdevice and corosync-qnetd on our daemons, partitions decided as on corosync",
+        What::Qdevice,
     ),
     Case::new(
         "reload",

@@ -6,12 +6,14 @@
 mod blackbox;
 mod calls;
 mod cases;
+mod histories;
 mod keys;
 mod knet;
 pub(crate) mod lab;
 mod logs;
 mod monitor;
 mod pacemaker;
+mod qdevice;
 mod records;
 mod reload;
 mod step;
@@ -33,6 +35,7 @@ use crate::process::{self, cargo};
 use crate::test::Report;
 use crate::workspace::Workspace;
 use cases::{Case, Extent};
+use histories::Histories;
 use lab::Peers;
 
 /// Options of `cargo xtask interop`.
@@ -54,6 +57,9 @@ pub(crate) struct Args {
     /// daemons put these nodes beside a cluster of corosync alone.
     #[arg(long, value_name = "LIST")]
     corosync: Option<Peers>,
+    /// Histories of votes to play.
+    #[arg(long, value_enum, default_value = "some")]
+    histories: Histories,
 }
 
 /// What every case needs.
@@ -72,6 +78,10 @@ pub(crate) struct Setup {
     pub(crate) rounds: u8,
     /// Nodes that run corosync, where not those of the case.
     pub(crate) corosync: Option<Peers>,
+    /// Histories of votes to play.
+    pub(crate) histories: Histories,
+    /// The work tree.
+    pub(crate) root: PathBuf,
 }
 
 impl Setup {
@@ -88,6 +98,8 @@ impl Setup {
             dir,
             rounds: 1,
             corosync: None,
+            histories: Histories::Some,
+            root: workspace.root.clone(),
             labs: tempfile::Builder::new().prefix("ferrosync-").tempdir()?,
         })
     }
@@ -131,6 +143,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
     let setup = Setup {
         rounds: args.rounds,
         corosync: args.corosync,
+        histories: args.histories,
         ..Setup::build(workspace)?
     };
     run_cases(&setup, cases::all().filter(wanted))

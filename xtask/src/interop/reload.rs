@@ -156,7 +156,7 @@ fn compared(map: &str) -> String {
 }
 
 /// The file without the node of this number.
-fn without_node(file: &str, node: u8) -> anyhow::Result<String> {
+pub(super) fn without_node(file: &str, node: u8) -> anyhow::Result<String> {
     let id = format!("nodeid: {node}\n");
     let at = file.find(&id).context("the node is in the file")?;
     let start = file[..at].rfind("node {").context("a node is a section")?;

@@ -118,6 +118,8 @@ fn daemons() -> BTreeSet<String> {
 /// Daemon and tools, the client libraries' headers, what runs on top, and what compiles our C clients.
 const PACKAGES: &[&str] = &[
     "corosync",
+    "corosync-qdevice",
+    "corosync-qnetd",
     "libcpg-dev",
     "libcmap-dev",
     "libquorum-dev",

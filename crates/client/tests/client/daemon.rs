@@ -155,9 +155,17 @@ pub(crate) fn name_of(kind: Kind, ipc: Ipc) -> String {
     format!("{kind:?} over {ipc:?}")
 }
 
-/// A child process that is this program again.
+/// A child process that is this program again, and ends with this one.
 pub(crate) fn this_program_as(role: &str) -> Command {
-    let mut command = mortal(std::env::current_exe().unwrap());
+    as_role(mortal(std::env::current_exe().unwrap()), role)
+}
+
+/// A child process that is this program again.
+pub(crate) fn this_program(role: &str) -> Command {
+    as_role(Command::new(std::env::current_exe().unwrap()), role)
+}
+
+fn as_role(mut command: Command, role: &str) -> Command {
     command
         .args(["--exact", "child", "--nocapture"])
         .env(CHILD, role)

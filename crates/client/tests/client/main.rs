@@ -10,6 +10,8 @@ mod daemon;
 #[cfg(test)]
 mod quorum;
 #[cfg(test)]
+mod sam;
+#[cfg(test)]
 mod votequorum;
 
 use daemon::{Daemon, Ipc, Kind};
@@ -32,6 +34,10 @@ const BODIES: &[(&str, fn())] = &[
     ("cmap: statistics", cmap::statistics_are_another_map),
     ("quorum: model 0", quorum::model_0_tells_quorum),
     ("quorum: model 1", quorum::model_1_tells_nodes_and_quorum),
+    ("sam: ends", sam::programs_end_in_order_or_fail),
+    ("sam: health", sam::a_silent_program_is_started_again),
+    ("sam: map", sam::the_map_shows_programs),
+    ("sam: quorum", sam::quorum_starts_and_ends_programs),
     ("votequorum: info", votequorum::votes_are_known),
     (
         "votequorum: changes",
@@ -93,12 +99,13 @@ fn inside() {
     eprintln!("{}", daemon::ALL_DONE);
 }
 
-/// What a child of these tests is to be: [`daemon::as_ferrosyncd`] or [`cpg::as_member`].
+/// What a child of these tests is to be: [`daemon::as_ferrosyncd`], [`cpg::as_member`] or [`sam::as_supervised`].
 #[test]
 fn child() {
     match std::env::var(daemon::CHILD).as_deref() {
         Ok("ferrosyncd") => daemon::as_ferrosyncd(),
         Ok("member") => cpg::as_member(),
+        Ok("supervised") => sam::as_supervised(),
         Ok(other) => panic!("unknown child {other}"),
         Err(_) => {}
     }

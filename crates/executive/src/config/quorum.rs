@@ -23,6 +23,9 @@ pub struct VotequorumConfig {
     pub votes: u32,
     /// `expected_votes`, or the sum of all votes, the quorum device's included.
     pub expected_votes: u32,
+    /// What would be expected if nothing was written: the votes of all nodes, and the quorum device's where those
+    /// are not written.
+    pub derived_votes: u32,
     /// Whether `expected_votes` is written in the file.
     pub expected_votes_source: VotesSource,
     /// `two_node`: one of two nodes is enough.
@@ -84,6 +87,30 @@ pub enum TieBreaker {
     Highest,
     /// The half with the first of these nodes that was there before.
     Nodes(Vec<NodeId>),
+}
+
+impl TieBreaker {
+    /// Reads `auto_tie_breaker_node`; a list ends where something is no number (corosync
+    /// `votequorum.c:parse_atb_string`, v3.1.7). `None` disables the tie breaker.
+    pub(crate) fn parse(text: &str) -> Option<Self> {
+        match text {
+            "lowest" => return Some(Self::Lowest),
+            "highest" => return Some(Self::Highest),
+            _ => {}
+        }
+        let mut ids = Vec::new();
+        for word in text.split_ascii_whitespace() {
+            let digits = word.bytes().take_while(u8::is_ascii_digit).count();
+            match word[..digits].parse() {
+                Ok(id) if id > 0 => ids.push(NodeId(id)),
+                Ok(_) | Err(_) => break,
+            }
+            if digits < word.len() {
+                break;
+            }
+        }
+        (!ids.is_empty()).then_some(Self::Nodes(ids))
+    }
 }
 
 /// `quorum.device`.
@@ -174,6 +201,7 @@ impl Reader<'_> {
         let allow_downscale = self.is_set("allow_downscale");
         VotequorumConfig {
             votes: self.nodes.get(local).map_or(1, |node| node.votes),
+            derived_votes: u32::try_from(derived).unwrap_or(u32::MAX),
             expected_votes: self.expected_votes(written, derived, node_votes + device_votes),
             expected_votes_source: match written {
                 Some(_) => VotesSource::Written,
@@ -291,35 +319,27 @@ impl Reader<'_> {
             }
             return None;
         }
-        match text {
-            None | Some("lowest") => Some(TieBreaker::Lowest),
-            Some("highest") => Some(TieBreaker::Highest),
-            Some(list) => Some(self.tie_breaker_nodes(list)),
+        let breaker = text.map_or(Some(TieBreaker::Lowest), TieBreaker::parse);
+        match (&breaker, text) {
+            (Some(TieBreaker::Nodes(ids)), Some(text)) => self.check_tie_breaker_nodes(ids, text),
+            (None, _) => self.warn(
+                "auto_tie_breaker_node",
+                "auto_tie_breaker_nodes is not valid. It must be 'lowest', 'highest' or a space-separated list of node IDs. auto_tie_breaker is disabled",
+            ),
+            (Some(_), _) => {}
         }
+        breaker
     }
 
-    fn tie_breaker_nodes(&mut self, list: &str) -> TieBreaker {
-        let ids: Option<Vec<NodeId>> = list
-            .split_ascii_whitespace()
-            .map(|word| word.parse().ok().filter(|id| *id > 0).map(NodeId))
-            .collect();
-        match ids {
-            Some(ids) if !ids.is_empty() => {
-                for id in &ids {
-                    if !self.nodes.iter().any(|node| node.id == *id) {
-                        let text = format!("node {id} is not in the nodelist");
-                        self.warn("auto_tie_breaker_node", &text);
-                    }
-                }
-                TieBreaker::Nodes(ids)
-            }
-            Some(_) | None => {
-                self.error(
-                    "auto_tie_breaker_node",
-                    "auto_tie_breaker_nodes is not valid.",
-                    "write 'lowest', 'highest' or a space-separated list of node IDs",
-                );
-                TieBreaker::Lowest
+    /// All nodes must take the same list, so it is read as corosync reads it, which may not be what is meant.
+    fn check_tie_breaker_nodes(&mut self, ids: &[NodeId], text: &str) {
+        let key = "auto_tie_breaker_node";
+        if text.split_ascii_whitespace().count() != ids.len() {
+            self.warn(key, "the list ends where something is no node ID");
+        }
+        for id in ids {
+            if !self.nodes.iter().any(|node| node.id == *id) {
+                self.warn(key, &format!("node {id} is not in the nodelist"));
             }
         }
     }

@@ -13,6 +13,7 @@ pub mod wd;
 use ferrosync_wire::ServiceId;
 
 use crate::config::Config;
+use crate::output::Kept;
 use crate::service::{Library, Service, TakesPart};
 
 /// All services of a node. A closed set: fields, not a registry.
@@ -30,7 +31,7 @@ pub(crate) struct Services {
 }
 
 impl Services {
-    pub(crate) fn new(config: &Config) -> Self {
+    pub(crate) fn new(config: &Config, kept: &Kept) -> Self {
         Self {
             cmap: cmap::Cmap::new(config),
             cfg: cfg::Cfg::new(config),
@@ -39,7 +40,7 @@ impl Services {
             pload: pload::Pload::new(),
             mon: mon::Mon::new(),
             wd: wd::Wd::new(),
-            votequorum: votequorum::Votequorum::from_config(config),
+            votequorum: votequorum::Votequorum::from_config(config, kept),
         }
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, VecDeque};
 
+use ferrosync_executive::output::Kept;
 use ferrosync_totem::rng::Rng;
 use ferrosync_wire::{Instant, NodeId, RingId, RingSeq};
 
@@ -66,6 +67,7 @@ pub(super) fn machine(
             me: NodeId(id),
             config: Options::load(&conf, id),
             stored: RingSeq(0),
+            kept: Kept::default(),
             store: StoreBehaviour::Works,
             inbox: Inbox::default(),
             acts: VecDeque::new(),

@@ -43,6 +43,7 @@ impl Cluster {
         let boot = Boot {
             config: around.config.clone(),
             stored: around.stored,
+            kept: around.kept.clone(),
             seed,
             secrets: secrets(&around.config, seed),
         };

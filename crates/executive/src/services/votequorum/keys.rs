@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 
 use ferrosync_wire::exec::votequorum::NodeFlags;
 use ferrosync_wire::ipc::CsError;
-use ferrosync_wire::{Key, NodeId, Value};
+use ferrosync_wire::{Key, Value};
 
 use super::decide::{Policy, Waiting};
 use super::device::{Device, DeviceSettings, Permission};
@@ -229,26 +229,28 @@ impl Reader<'_> {
             WaitForAll::Set { on } => WaitForAll::Set { on },
         };
         if two_node && tie_breaker.is_some() {
-            self.complaints.push(
-                "two_node and auto_tie_breaker are both specified but are not compatible. \
-                 two_node has been disabled, please fix your corosync.conf"
-                    .to_owned(),
-            );
+            self.complain_in([
+                "two_node and auto_tie_breaker are both specified but are not compatible.",
+                "two_node has been disabled, please fix your corosync.conf",
+            ]);
             two_node = false;
         }
         if tie_breaker.is_some() && votes_of_all % 2 == 1 && !wait_for_all.is_on() {
             if now.last_man_standing.is_some() {
-                self.complain(
-                    "auto_tie_breaker & last_man_standing not available in odd sized cluster",
-                );
+                self.complain_in([
+                    "auto_tie_breaker is set, the cluster has an odd number of nodes",
+                    "and last_man_standing is also set. With this situation a better",
+                    "solution would be to disable LMS, leave ATB enabled, and also",
+                    "enable wait_for_all (mandatory for ATB in odd-numbered clusters).",
+                    "Nothing is changed for now. Please fix your corosync.conf",
+                ]);
                 return None;
             }
-            self.complaints.push(
-                "auto_tie_breaker is set and the cluster has an odd number of nodes. wait_for_all \
-                 needs to be set for this configuration but it is missing. Therefore \
-                 auto_tie_breaker has been disabled. Please fix your corosync.conf"
-                    .to_owned(),
-            );
+            self.complain_in([
+                "auto_tie_breaker is set and the cluster has an odd number of nodes.",
+                "wait_for_all needs to be set for this configuration but it is missing",
+                "Therefore auto_tie_breaker has been disabled. Please fix your corosync.conf",
+            ]);
             tie_breaker = None;
         }
         Some(Policy {
@@ -337,6 +339,10 @@ impl Reader<'_> {
         self.permission = Some(Permission::Denied);
     }
 
+    fn complain_in<const N: usize>(&mut self, lines: [&str; N]) {
+        self.complaints.extend(lines.map(str::to_owned));
+    }
+
     fn complain(&mut self, what: &str) {
         self.complaints.push(format!("configuration error: {what}"));
     }
@@ -347,15 +353,8 @@ fn tie_breaker(map: &Icmap) -> Option<TieBreaker> {
     if !map.get_u8("quorum.auto_tie_breaker").is_ok_and(|on| on > 0) {
         return None;
     }
-    Some(match map.get_str("quorum.auto_tie_breaker_node") {
-        Err(_) | Ok("lowest") => TieBreaker::Lowest,
-        Ok("highest") => TieBreaker::Highest,
-        Ok(list) => TieBreaker::Nodes(
-            list.split_ascii_whitespace()
-                .filter_map(|word| word.parse().ok().map(NodeId))
-                .collect(),
-        ),
-    })
+    let text = map.get_str("quorum.auto_tie_breaker_node");
+    text.map_or(Some(TieBreaker::Lowest), TieBreaker::parse)
 }
 
 /// Shows what the model knows. What is there already is no change.

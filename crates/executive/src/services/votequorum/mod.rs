@@ -29,6 +29,7 @@ use crate::config::Config;
 use crate::core::QuorumView;
 use crate::icmap::Notification;
 use crate::log::{Priority, Subsystem};
+use crate::output::{Keep, Kept};
 use crate::service::{
     Ctx, Library, Needs, Service, ServiceInfo, SyncProgress, SyncView, TakesPart,
 };
@@ -56,22 +57,26 @@ enum Told {
 impl Votequorum {
     /// The provider, where the configuration names it.
     #[must_use]
-    pub fn from_config(config: &Config) -> Option<Self> {
+    pub fn from_config(config: &Config, kept: &Kept) -> Option<Self> {
         let quorum = config.quorum.votequorum.as_ref()?;
-        let nodes = config.nodes.iter().map(|node| node.votes);
+        let tracked = if quorum.expected_votes_tracking {
+            kept.expected_votes
+        } else {
+            0
+        };
         let settings = Settings {
             policy: Policy::new(quorum),
             votes: quorum.votes,
-            // What is tracked takes the place of what is written, and nothing has been seen yet.
-            expected_votes: if quorum.expected_votes_tracking {
-                nodes.fold(0, u32::saturating_add)
-            } else {
-                quorum.expected_votes
+            // What is tracked takes the place of what is written, also where nothing has been seen yet.
+            expected_votes: match (quorum.expected_votes_tracking, tracked) {
+                (true, 0) => quorum.derived_votes,
+                (true, tracked) => tracked,
+                (false, _) => quorum.expected_votes,
             },
             device_votes: quorum.device.as_ref().map(|device| device.votes),
         };
         Some(Self {
-            model: Model::new(config.me, settings),
+            model: Model::new(config.me, settings, tracked),
             device: Device::new(quorum.device.as_ref()),
             trackers: Trackers::default(),
             keys: None,
@@ -95,6 +100,7 @@ impl Votequorum {
                         cx.set_timer(TIMER_WINDOW, cx.now() + window);
                     }
                 }
+                Effect::Track(votes) => cx.keep(Keep::ExpectedVotes(votes)),
                 Effect::CloseWindow => cx.cancel_timer(TIMER_WINDOW),
                 Effect::Log(priority, text) => voteq(cx, priority, text),
             }

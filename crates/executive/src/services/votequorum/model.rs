@@ -39,6 +39,8 @@ pub(super) enum Effect {
     OpenWindow,
     /// It is not to be called any more.
     CloseWindow,
+    /// This number of expected votes is to be known after a restart (D-100).
+    Track(u32),
     /// A line of log.
     Log(Priority, String),
 }
@@ -54,8 +56,9 @@ pub(super) struct Settings {
 }
 
 impl Model {
-    /// A node that has not met any other yet.
-    pub(super) fn new(me: NodeId, settings: Settings) -> Self {
+    /// A node that has not met any other yet. `tracked` is the highest number of expected votes that it saw before
+    /// it was started, where the policy keeps it.
+    pub(super) fn new(me: NodeId, settings: Settings, tracked: u32) -> Self {
         let wait = settings.policy.wait_for_all.is_on();
         let mut model = Self {
             view: View {
@@ -71,7 +74,7 @@ impl Model {
                 waiting: None,
                 ends: None,
                 barrier: settings.expected_votes,
-                tracked: 0,
+                tracked,
             },
             policy: settings.policy,
             phase: Phase::Settled,
@@ -358,6 +361,7 @@ impl Model {
         }
         if let Some(votes) = verdict.tracked {
             self.view.tracked = votes;
+            self.effects.push(Effect::Track(votes));
         }
         self.view.quorum = verdict.quorum;
         if let Some(votes) = verdict.expected_of_all {

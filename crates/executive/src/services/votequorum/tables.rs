@@ -269,7 +269,11 @@ fn start(words: &Words<'_>) -> Model {
         expected_votes: words.get("expected", 1),
         device_votes: words.value("device").map(parse),
     };
-    let mut model = Model::new(NodeId(words.get("me", 1)), settings);
+    let mut model = Model::new(
+        NodeId(words.get("me", 1)),
+        settings,
+        words.get("tracked", 0),
+    );
     // Nobody listens yet.
     model.take_effects();
     model
@@ -351,7 +355,7 @@ fn state(model: &mut Model) -> String {
             Effect::TellExpectedVotes => "tell expected votes",
             Effect::TellQuorum => "tell quorum",
             Effect::OpenWindow => "open window",
-            Effect::CloseWindow | Effect::Log(..) => continue,
+            Effect::Track(_) | Effect::CloseWindow | Effect::Log(..) => continue,
         };
         writeln!(out, "{what}").expect("memory");
     }

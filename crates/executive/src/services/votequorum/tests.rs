@@ -2,6 +2,7 @@
 
 mod clients;
 mod device;
+mod histories;
 mod settings;
 
 use ferrosync_wire::ipc::votequorum::{Event, Info, Request, Status};

@@ -11,7 +11,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::node::{Boot, Node};
-use crate::output::{LibKind, NodeOutput};
+use crate::output::{Kept, LibKind, NodeOutput};
 use crate::service::{Ctx, Service, SyncView};
 use crate::testing::config_of;
 use crate::transport::Secrets;
@@ -343,6 +343,7 @@ impl Subject {
         let boot = Boot {
             config: config_of(ME, &[1, 2, 3, 4], ""),
             stored: RingSeq(0),
+            kept: Kept::default(),
             seed: 1,
             secrets: Secrets::NONE,
         };

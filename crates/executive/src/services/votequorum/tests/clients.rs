@@ -213,7 +213,7 @@ fn what_members_must_not_tell_is_ignored() {
         expected_votes: 2,
         device_votes: None,
     };
-    let mut model = Model::new(NodeId(1), settings);
+    let mut model = Model::new(NodeId(1), settings, 0);
     model.begin(&ids(&[1, 2]));
     let before = model.view.clone();
     let info = |nodeid| NodeInfo {
