@@ -13,10 +13,11 @@ use crate::testing::{Client, Cluster};
 const DEVICE: &str = "resources {\n watchdog_device: /dev/dog\n watchdog_timeout: 10\n}\n";
 
 fn wish(cluster: &mut Cluster) -> Option<WatchdogRequest> {
-    match cluster.asked(1)? {
-        HostRequest::Watchdog(request) => Some(request),
-        other => panic!("{other:?}"),
-    }
+    let asked = cluster.asked(1)?;
+    let HostRequest::Watchdog(request) = asked else {
+        panic!("{asked:?}");
+    };
+    Some(request)
 }
 
 fn answer(cluster: &mut Cluster, answer: WatchdogAnswer) {
