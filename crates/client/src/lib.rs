@@ -1,5 +1,5 @@
 //! Talks to the cluster engine on this machine, Ferrosync's `ferrosyncd` or Corosync's `corosync`: what C programs
-//! do with `libcpg`, `libcmap`, `libquorum` and `libvotequorum`, without C.
+//! do with `libcpg`, `libcmap`, `libquorum`, `libvotequorum` and `libcfg`, without C.
 //!
 //! | module | what it is for | C library |
 //! |---|---|---|
@@ -7,6 +7,7 @@
 //! | [`cmap`] | the configuration map and statistics | `libcmap` |
 //! | [`quorum`] | whether this part of the cluster may act | `libquorum` |
 //! | [`votequorum`] | the votes behind that | `libvotequorum` |
+//! | [`cfg`] | links and nodes, reload, shutdown | `libcfg` |
 //!
 //! # How it is used
 //!
@@ -40,6 +41,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cfg;
 pub mod cmap;
 mod connection;
 pub mod cpg;
@@ -51,4 +53,4 @@ pub use connection::Options;
 pub use error::ConnectionError;
 pub use ferrosync_ipc::Addresses;
 pub use ferrosync_wire::ipc::CsError;
-pub use ferrosync_wire::{GroupName, NodeId, RingId, RingSeq, Value, ValueType};
+pub use ferrosync_wire::{GroupName, NodeId, RingId, RingSeq, Text, Value, ValueType};
