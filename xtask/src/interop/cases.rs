@@ -2,7 +2,7 @@
 
 use super::lab::{DaemonVerb, Peers, Plan};
 use super::storm::{self, Cable, Step};
-use super::{Outcome, Setup, calls, reload, tools};
+use super::{Outcome, Setup, calls, reload, same, tools};
 
 /// One case.
 pub(super) struct Case {
@@ -27,6 +27,8 @@ enum What {
     Reload,
     /// Asks corosync's tools about the links, on corosync and on our daemon.
     Tools(Plan),
+    /// Calls corosync's tools and ours on the same daemon, on corosync and on ours.
+    Same(Plan),
 }
 
 /// What a storm does to its cluster.
@@ -56,6 +58,7 @@ impl Case {
             } => calls::run(setup, program, arguments, *nodes),
             What::Reload => reload::run(setup),
             What::Tools(plan) => tools::run(setup, self.name, &asked(plan)),
+            What::Same(plan) => same::run(setup, self.name, plan),
             What::Storm { plan, trouble } => {
                 let mut steps = (trouble.first)(plan);
                 steps.extend((0..setup.rounds).flat_map(trouble.round));
@@ -90,7 +93,7 @@ impl Case {
 }
 
 /// All cases.
-pub(super) const CASES: [Case; 18] = [
+pub(super) const CASES: [Case; 20] = [
     Case::calls(
         "calls-cpg",
         "every call of libcpg, answers of both daemons compared",
@@ -239,6 +242,24 @@ pub(super) const CASES: [Case; 18] = [
             crypto: "aes256/sha256",
             ip: "46",
             ..KNET
+        }),
+    ),
+    Case::new(
+        "tools-same",
+        "corosync's tools and ours on the same daemon, over knet",
+        What::Same(Plan {
+            nodes: 2,
+            links: 2,
+            ip: "46",
+            ..KNET
+        }),
+    ),
+    Case::new(
+        "tools-same-udpu",
+        "corosync's tools and ours on the same daemon, over udpu",
+        What::Same(Plan {
+            nodes: 2,
+            ..udpu(Peers::NONE)
         }),
     ),
 ];

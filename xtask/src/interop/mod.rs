@@ -8,6 +8,7 @@ mod cases;
 pub(crate) mod lab;
 mod records;
 mod reload;
+mod same;
 mod storm;
 mod tools;
 
@@ -42,6 +43,9 @@ pub(crate) struct Args {
     /// daemons put these nodes beside a cluster of corosync alone.
     #[arg(long, value_name = "LIST")]
     corosync: Option<Peers>,
+    /// Use this `ferrosync` instead of building one with optimisations.
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
 }
 
 /// What every case needs.
@@ -64,11 +68,16 @@ impl Setup {
     /// Builds the program and the clients.
     pub(crate) fn build(workspace: &Workspace) -> anyhow::Result<Self> {
         process::run(cargo(&workspace.root).args(["build", "--release", "--package", PACKAGE]))?;
+        Self::with(workspace, workspace.target.join("release").join(PACKAGE))
+    }
+
+    /// Builds the clients for a program that is there.
+    fn with(workspace: &Workspace, program: PathBuf) -> anyhow::Result<Self> {
         let clients = Clients::build(workspace)?;
         let dir = clients.dir().join("runs");
         fs::create_dir_all(&dir).with_context(|| format!("{}", dir.display()))?;
         Ok(Self {
-            program: workspace.target.join("release").join(PACKAGE),
+            program,
             clients,
             dir,
             rounds: 1,
@@ -101,10 +110,14 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
     }
     let wanted =
         |case: &&Case| args.only.is_empty() || args.only.iter().any(|name| name == case.name);
+    let built = match &args.program {
+        Some(program) => Setup::with(workspace, program.clone())?,
+        None => Setup::build(workspace)?,
+    };
     let setup = Setup {
         rounds: args.rounds,
         corosync: args.corosync,
-        ..Setup::build(workspace)?
+        ..built
     };
     run_cases(&setup, CASES.iter().filter(wanted))
 }

@@ -17,7 +17,8 @@ use anyhow::{Context as _, bail};
 use super::calls::difference;
 use super::lab::{DaemonVerb, Lab, Peers, Plan};
 use super::{Outcome, Setup};
-use questions::{Question, ABSENT, ENDINGS, PRESENT};
+use crate::process;
+use questions::{ABSENT, ENDINGS, PRESENT, Question};
 
 /// Compares on a cluster of corosync and on one of ours.
 pub(super) fn run(setup: &Setup, name: &str, plan: &Plan) -> anyhow::Result<Outcome> {
@@ -54,7 +55,7 @@ impl Names {
         if !dir.exists() {
             fs::create_dir(&dir)?;
             let program = fs::canonicalize(&setup.program)?;
-            for tool in TOOLS {
+            for tool in TOOLS.into_iter().chain(["ferrosync"]) {
                 symlink(&program, dir.join(tool)).with_context(|| tool.to_owned())?;
             }
         }
@@ -89,6 +90,7 @@ impl Both<'_> {
                 self.check_json(question)?;
             }
         }
+        self.check_status()?;
         // It ends with its daemon, or has ended.
         let _ended = group.kill();
         let _status = group.wait();
@@ -118,7 +120,9 @@ impl Both<'_> {
 
     fn ask(&self, question: &Question, whose: Whose) -> anyhow::Result<Answer> {
         let mut command = self.command(NODE, "sh", whose);
-        command.args(["-c", question.script, "sh"]).args(question.words);
+        command
+            .args(["-c", question.script, "sh"])
+            .args(question.words);
         let output = command
             .stdin(Stdio::null())
             .output()
@@ -146,16 +150,40 @@ impl Both<'_> {
     /// With `--format json` our tool prints one JSON value.
     fn check_json(&self, question: &Question) -> anyhow::Result<()> {
         let mut command = self.command(NODE, question.words[0], Whose::Ours);
-        let output = command.args(&question.words[1..]).args(["--format", "json"]).output()?;
+        let output = command
+            .args(&question.words[1..])
+            .args(["--format", "json"])
+            .output()?;
         let text = String::from_utf8_lossy(&output.stdout);
         serde_json::from_str::<serde_json::Value>(&text)
             .with_context(|| format!("{question} --format json: {text}"))?;
         Ok(())
     }
 
+    /// `ferrosync status` shows a cluster of two with quorum.
+    fn check_status(&self) -> anyhow::Result<()> {
+        let status = |more: &[&str]| {
+            let mut command = self.command(NODE, "ferrosync", Whose::Ours);
+            process::output(command.arg("status").args(more))
+        };
+        let screen = status(&[])?;
+        let json: serde_json::Value = serde_json::from_str(&status(&["--format", "json"])?)?;
+        let members = json["nodes"].as_array().map_or(0, |nodes| {
+            nodes.iter().filter(|node| node["member"] == true).count()
+        });
+        let groups = json["groups"].as_array().map_or(0, Vec::len);
+        if json["quorate"] != true || members != 2 || groups != 1 || !screen.contains("2 of 2") {
+            bail!(
+                "ferrosync status shows something else than two nodes with quorum:\n{screen}{json}"
+            );
+        }
+        Ok(())
+    }
+
     /// A process group with a member, whose name does not print.
     fn join_group(&self) -> anyhow::Result<Child> {
-        let script = "exec \"$0\" --record /dev/null --rate 1 --group \"$(printf 'a\\\\b\\001\\351')\"";
+        let script =
+            "exec \"$0\" --record /dev/null --rate 1 --group \"$(printf 'a\\\\b\\001\\351')\"";
         let mut command = self.command(NODE, "sh", Whose::Debian);
         let child = command
             .args(["-c", script])
@@ -165,7 +193,11 @@ impl Both<'_> {
             .stderr(Stdio::null())
             .spawn()?;
         let deadline = Instant::now() + PATIENCE;
-        while self.lab.output(NODE, &["corosync-cpgtool", "-n"])?.is_empty() {
+        while self
+            .lab
+            .output(NODE, &["corosync-cpgtool", "-n"])?
+            .is_empty()
+        {
             if Instant::now() >= deadline {
                 bail!("nobody joins a group");
             }

@@ -120,9 +120,14 @@ fn is_root() -> bool {
     process::output(&mut id).is_ok_and(|user| user.trim() == "0")
 }
 
-/// Daemon and tools, the client libraries' headers, and what compiles our C clients.
-const PACKAGES: [&str; 11] = [
+/// Daemon and tools, the client libraries' headers, what compiles our C clients, and who listens to corosync-notifyd.
+const PACKAGES: [&str; 16] = [
     "corosync",
+    "corosync-notifyd",
+    "libqb-tools",
+    "dbus-bin",
+    "dbus-daemon",
+    "snmptrapd",
     "libcpg-dev",
     "libcmap-dev",
     "libquorum-dev",

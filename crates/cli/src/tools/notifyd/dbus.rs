@@ -9,7 +9,7 @@ use super::log::{Log, Severity};
 pub(super) struct Bus(Option<Connection>);
 
 impl Bus {
-    /// Connects; without a bus the log says so, and every event tries again.
+    /// Connects; without a bus the log says so, and every event tries again (`docs/deviations.md`, D-85).
     pub(super) fn open(log: &mut Log) -> Self {
         let mut bus = Self(None);
         bus.connect(log);

@@ -300,7 +300,8 @@ fn patiently(mut get: impl FnMut() -> Result<Value, Error>) -> Option<Value> {
     None
 }
 
-/// What a node is called where its address is looked up; none when that fails.
+/// What a node is called where its address is looked up; none when that fails. C fails with every IPv6 address
+/// (`docs/deviations.md`, D-85).
 fn name_of(address: &str, log: &mut Log) -> Option<String> {
     let parsed: IpAddr = address.parse().ok()?;
     match dns_lookup::getnameinfo(&(parsed, 0).into(), NI_NUMERICSERV) {
