@@ -307,3 +307,6 @@ fn carriers(cmap: &mut Cmap, transport: &str) -> [String; NodeStatus::LINKS] {
 }
 
 const KNET: &str = "knet";
+
+#[cfg(test)]
+mod tests;
