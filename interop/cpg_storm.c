@@ -32,11 +32,13 @@ struct head {
 	uint32_t pid;
 	uint16_t node;
 	uint16_t incarnation;
-	uint16_t length;
+	uint32_t length;
 	uint16_t check;
 } __attribute__((packed));
 
-#define MAX_BODY 60000
+#define MAX_BODY (1 << 20)
+/* Larger bodies only where asked for: they take their time. */
+#define USUAL_BODY 60000
 /* Sends in a row before deliveries are looked at. */
 #define BURST 32
 /* How far behind its schedule the sender may fall before it forgets the arrears. */
@@ -50,7 +52,7 @@ static struct {
 	/* The noise repeats after so many bytes, a multiple of 8, so that it can be compressed; 0: never. */
 	size_t min, max, period;
 	uint64_t seed;
-} options = {.group = "storm", .rate = 2000, .min = sizeof(struct head), .max = MAX_BODY, .seed = 1};
+} options = {.group = "storm", .rate = 2000, .min = sizeof(struct head), .max = USUAL_BODY, .seed = 1};
 
 static struct {
 	uint32_t node, pid, incarnation;
@@ -112,7 +114,7 @@ static size_t fill_body(void)
 			    .pid = self.pid,
 			    .node = (uint16_t)self.node,
 			    .incarnation = (uint16_t)self.incarnation,
-			    .length = (uint16_t)size};
+			    .length = (uint32_t)size};
 
 	for (size_t at = sizeof(head); at < size; at += sizeof(uint64_t)) {
 		uint64_t noise;

@@ -3,7 +3,9 @@
 mod clients;
 mod machine;
 
-use ferrosync_executive::output::{Control, HostAnswer, HostRequest};
+use ferrosync_executive::output::{
+    Control, Figure, HostAnswer, HostRequest, Measured, WatchdogAnswer, WatchdogRequest,
+};
 use ferrosync_wire::ipc::CsError;
 use ferrosync_wire::pg::{SERVICES_GROUP, SYNC_GROUP};
 use ferrosync_wire::{Duration, NodeId, ServiceId};
@@ -132,9 +134,40 @@ impl World {
                     Err(_) => Err("corosync.conf:1: a file that says nothing".to_owned()),
                 },
             },
-            Some(HostRequest::SetLogging(_) | HostRequest::SetLinks(_)) => return,
+            Some(HostRequest::Measure(figure)) => HostAnswer::Measured(match figure {
+                Figure::MemoryUsed => Measured::MemoryUsed(Ok(feed.u8() % 101)),
+                Figure::Load15 => Measured::Load15(Ok(f64::from(feed.u32()))),
+            }),
+            Some(HostRequest::Watchdog(request)) => match watchdog(&request, feed) {
+                Some(answer) => HostAnswer::Watchdog(answer),
+                None => return,
+            },
+            Some(HostRequest::Date(pause)) => HostAnswer::Dated {
+                pause,
+                at_ms: feed.u64(),
+            },
+            Some(
+                HostRequest::SetLogging(_)
+                | HostRequest::SetLinks(_)
+                | HostRequest::DumpFlightData
+                | HostRequest::Machine(_),
+            ) => return,
         };
         self.machine.answer(answer);
+    }
+}
+
+/// A device with a will of its own.
+fn watchdog(request: &WatchdogRequest, feed: &mut Feed<'_>) -> Option<WatchdogAnswer> {
+    let timeout_s = feed.u8().is_multiple_of(2).then(|| feed.u32());
+    match request {
+        WatchdogRequest::Open { .. } => Some(match feed.u8() % 4 {
+            0 => WatchdogAnswer::Missing,
+            1 => WatchdogAnswer::Refused("it bites".to_owned()),
+            _ => WatchdogAnswer::Opened { timeout_s },
+        }),
+        WatchdogRequest::SetTimeout(_) => Some(WatchdogAnswer::TimeoutSet { timeout_s }),
+        WatchdogRequest::Tickle | WatchdogRequest::Close => None,
     }
 }
 

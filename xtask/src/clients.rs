@@ -61,10 +61,10 @@ pub(crate) fn missing() -> Option<String> {
 
 const COMPILER: &str = "cc";
 const FLAGS: [&str; 6] = ["-std=c11", "-O2", "-g", "-Wall", "-Wextra", "-Werror"];
-const HEADERS: [&str; 5] = ["cpg.h", "cmap.h", "quorum.h", "votequorum.h", "cfg.h"];
+const HEADERS: &[&str] = &["cpg.h", "cmap.h", "quorum.h", "votequorum.h", "cfg.h"];
 
 /// Programs and the libraries they link.
-const CLIENTS: [(&str, &[&str]); 7] = [
+const CLIENTS: &[(&str, &[&str])] = &[
     ("cpg_probe", &["cpg", "pthread"]),
     ("cpg_storm", &["cpg"]),
     ("cpg_calls", &["cpg"]),
@@ -72,4 +72,7 @@ const CLIENTS: [(&str, &[&str]); 7] = [
     ("quorum_calls", &["quorum"]),
     ("votequorum_calls", &["votequorum"]),
     ("cfg_calls", &["cfg"]),
+    ("syslog_listen", &[]),
+    ("dlm_calls", &["cfg", "cmap", "quorum", "cpg"]),
+    ("sbd_calls", &["cmap", "cpg", "votequorum"]),
 ];

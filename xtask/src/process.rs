@@ -82,3 +82,10 @@ fn line(command: &Command) -> String {
 
 /// An ordinary user's search path often lacks these.
 const SYSTEM_DIRS: [&str; 2] = ["/usr/sbin", "/sbin"];
+
+/// Whether this is root.
+pub(crate) fn is_root() -> bool {
+    let mut id = Command::new("id");
+    id.arg("--user");
+    output(&mut id).is_ok_and(|user| user.trim() == "0")
+}

@@ -151,6 +151,9 @@ pub(crate) struct StartArgs {
     /// Nodes that run the Corosync installed on this machine, such as 2,3 or all.
     #[arg(long, value_name = "LIST")]
     pub(crate) corosync: Option<NodeSet>,
+    /// Start the Pacemaker installed on this machine on every node, as soon as the node's daemon answers.
+    #[arg(long)]
+    pub(crate) pacemaker: bool,
     /// File appended to every node's corosync.conf.
     #[arg(long, value_name = "FILE")]
     pub(crate) conf: Option<PathBuf>,
@@ -173,6 +176,15 @@ impl StartArgs {
             Transport::Udpu | Transport::Udp => Crypto::NONE,
         };
         self.crypto.unwrap_or(unsaid)
+    }
+
+    /// What runs on top of the daemons.
+    pub(crate) fn manager(&self) -> Manager {
+        if self.pacemaker {
+            Manager::Pacemaker
+        } else {
+            Manager::None
+        }
     }
 
     /// Whether the options go together; the error says which do not.
@@ -270,6 +282,16 @@ pub(crate) enum Verb {
     Start(OneNode),
     /// Shut a node's daemon down and start it again.
     Restart(OneNode),
+    /// Cut the power of a node: all of its processes end at once, and its memory is lost; `start` switches it on again.
+    Off(OneNode),
+    /// Shut a node's daemon down and start the other one, or the same, in its place.
+    Replace {
+        #[command(flatten)]
+        which: WhichLab,
+        node: NodeNumber,
+        #[arg(value_enum)]
+        daemon: DaemonKind,
+    },
     /// Cut the network into sides, such as 1,2/3; nodes that are not named form one more side.
     Partition {
         #[command(flatten)]
@@ -355,6 +377,9 @@ pub(crate) struct NodeArgs {
     /// Versions of IP that the node cannot do without.
     #[arg(long, value_enum)]
     pub(crate) ip: IpVersions,
+    /// What runs on top of the daemon.
+    #[arg(long, value_enum)]
+    pub(crate) manager: Manager,
     /// Most milliseconds between two looks at the daemon.
     #[arg(long)]
     pub(crate) probe_ms: u64,
@@ -375,6 +400,13 @@ pub(crate) enum Stage {
 pub(crate) enum DaemonKind {
     Ferrosync,
     Corosync,
+}
+
+/// What runs on top of a node's daemon.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Manager {
+    None,
+    Pacemaker,
 }
 
 #[derive(Clone, Debug, clap::Args)]

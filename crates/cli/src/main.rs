@@ -7,7 +7,8 @@ mod lab;
 mod status;
 mod tools;
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
+use std::path::Path;
 use std::process::ExitCode;
 
 use args::{Args, Command, ToolArgs};
@@ -18,6 +19,12 @@ fn main() -> ExitCode {
     let words: Vec<OsString> = std::env::args_os().collect();
     if let Some(tool) = words.first().and_then(|program| Tool::called(program)) {
         return tool.main(words);
+    }
+    let called = words
+        .first()
+        .and_then(|program| Path::new(program).file_name());
+    if called == Some(OsStr::new(lab::fence::NAME)) {
+        return lab::fence::main(words.into_iter());
     }
     match Args::parse().command {
         Command::Status(args) => status::main(&args),

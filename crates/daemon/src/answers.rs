@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use ferrosync_executive::config::Fixed;
 use ferrosync_executive::log::Priority;
@@ -12,8 +13,8 @@ use ferrosync_ipc::ZeroCopyError;
 use ferrosync_wire::ipc::CsError;
 
 use crate::host::OsHost;
-use crate::secrets;
 use crate::start::read_config;
+use crate::{figures, machine, secrets};
 
 /// Carries out one wish; what came of it, if somebody waits. A message read from a buffer lies in `buffer`.
 pub(crate) fn carry_out<'b>(
@@ -47,21 +48,7 @@ pub(crate) fn carry_out<'b>(
             Some(HostAnswer::ZeroCopyRead { conn, request })
         }
         HostRequest::ReopenLogs { conn } => {
-            let result = host.log.reopen().map_err(|failed| {
-                let text = format!(
-                    "Unable to reopen log file {}: {}",
-                    failed.file, failed.error
-                );
-                host.say(Priority::Warning, text);
-                let kind = failed.error.kind();
-                if kind == io::ErrorKind::PermissionDenied {
-                    CsError::Access
-                } else if kind == io::ErrorKind::NotFound {
-                    CsError::NotExist
-                } else {
-                    CsError::Library
-                }
-            });
+            let result = reopen_logs(host);
             Some(HostAnswer::LogsReopened { conn, result })
         }
         HostRequest::ReadConfig { fixed } => Some(HostAnswer::ConfigRead {
@@ -74,16 +61,58 @@ pub(crate) fn carry_out<'b>(
             None
         }
         HostRequest::SetLogging(config) => {
-            if let Err(failed) = host.log.configure(*config) {
-                let text = format!(
-                    "Can't open logfile '{}' for reason: {}",
-                    failed.file, failed.error
+            host.set_logging(*config);
+            None
+        }
+        HostRequest::DumpFlightData => {
+            host.dump_recorder();
+            None
+        }
+        HostRequest::Measure(figure) => Some(HostAnswer::Measured(figures::measure(figure))),
+        HostRequest::Watchdog(request) => match host.dog.carry_out(&request) {
+            Ok(answer) => answer.map(HostAnswer::Watchdog),
+            Err(e) => {
+                host.say(
+                    Priority::Error,
+                    format!("Cannot write to the watchdog: {e}"),
                 );
-                host.say(Priority::Error, text);
+                None
             }
+        },
+        HostRequest::Date(pause) => Some(HostAnswer::Dated {
+            pause,
+            at_ms: milliseconds_since_1970(),
+        }),
+        HostRequest::Machine(end) => {
+            let text = machine::take_down(end);
+            host.say(Priority::Critical, text);
             None
         }
     }
+}
+
+fn reopen_logs(host: &mut OsHost) -> Result<(), CsError> {
+    let Err(failed) = host.log.reopen() else {
+        return Ok(());
+    };
+    let text = format!(
+        "Unable to reopen log file {}: {}",
+        failed.file, failed.error
+    );
+    host.say(Priority::Warning, text);
+    let kind = failed.error.kind();
+    Err(if kind == io::ErrorKind::PermissionDenied {
+        CsError::Access
+    } else if kind == io::ErrorKind::NotFound {
+        CsError::NotExist
+    } else {
+        CsError::Library
+    })
+}
+
+fn milliseconds_since_1970() -> u64 {
+    let time = SystemTime::now().duration_since(UNIX_EPOCH);
+    u64::try_from(time.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
 }
 
 fn reread(path: &Path, fixed: &Fixed) -> Result<Box<Reread>, String> {

@@ -1,34 +1,26 @@
 //! The machine's monotonic clock as the node counts time.
 
 use ferrosync_wire::Instant;
+use nix::time::{ClockId, clock_gettime};
 
-/// Reads the clock, once per turn of the event loop.
-#[derive(Clone, Copy, Debug)]
-pub struct Clock {
-    origin: std::time::Instant,
-}
+/// Reads the clock, once per turn of the event loop. Its origin is that of `CLOCK_MONOTONIC`, so that the node can compare
+/// its time with what other programs write into the map (corosync `corotypes.h:cs_timestamp_get`, v3.1.7).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Clock(());
 
 impl Clock {
-    /// A clock whose origin lies one second back, so that no instant is the origin.
+    /// The clock.
     #[must_use]
-    pub fn new() -> Self {
-        Self {
-            origin: std::time::Instant::now(),
-        }
+    pub const fn new() -> Self {
+        Self(())
     }
 
     /// The time now.
     #[must_use]
     pub fn now(self) -> Instant {
-        let nanos = self.origin.elapsed().as_nanos();
-        Instant::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX)) + START
+        let time = clock_gettime(ClockId::CLOCK_MONOTONIC)
+            .expect("Linux has this clock, and the address is that of a local");
+        let nanos = std::time::Duration::from(time).as_nanos();
+        Instant::from_nanos(u64::try_from(nanos).unwrap_or(u64::MAX))
     }
 }
-
-impl Default for Clock {
-    fn default() -> Self {
-        Self::new()
-    }
-}
-
-const START: std::time::Duration = std::time::Duration::from_secs(1);

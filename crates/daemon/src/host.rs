@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use bytes::Bytes;
+use ferrosync_executive::config::LoggingConfig;
 use ferrosync_executive::log::{Priority, Record, Subsystem};
 use ferrosync_executive::output::{
     Carries, ExitReason, FlowControl, HostRequest, LibKind, LibMessage,
@@ -14,6 +15,7 @@ use ferrosync_ipc::{SendError, Server};
 use ferrosync_wire::{ConnId, LinkId, RingSeq};
 
 use crate::logging::Log;
+use crate::machine::Dog;
 use crate::net::Sockets;
 use crate::persist::RingIdFile;
 
@@ -23,6 +25,7 @@ pub struct OsHost {
     pub(crate) sockets: Sockets,
     pub(crate) ipc: Server,
     pub(crate) log: Log,
+    pub(crate) dog: Dog,
     ring_id: RingIdFile,
     /// Where corosync.conf is, whatever the working directory.
     pub(crate) config_path: PathBuf,
@@ -46,6 +49,7 @@ impl OsHost {
             sockets,
             ipc,
             log,
+            dog: Dog::default(),
             ring_id,
             config_path,
             asked: VecDeque::new(),
@@ -61,12 +65,28 @@ impl OsHost {
     }
 
     /// A line of the daemon's own.
+    #[track_caller]
     pub fn say(&mut self, priority: Priority, text: impl Into<String>) {
-        self.log.write(&Record {
-            subsystem: Subsystem::Main,
-            priority,
-            text: text.into(),
-        });
+        let record = Record::new(Subsystem::Main, priority, text.into());
+        self.log.write(&record);
+    }
+
+    /// Writes log lines as this says from now on.
+    pub fn set_logging(&mut self, config: LoggingConfig) {
+        if let Err(failed) = self.log.configure(config) {
+            let text = format!(
+                "Can't open logfile '{}' for reason: {}",
+                failed.file, failed.error
+            );
+            self.say(Priority::Error, text);
+        }
+    }
+
+    /// Writes what the flight recorder holds into a file (corosync `main.c:corosync_blackbox_write_to_file`, v3.1.7).
+    pub fn dump_recorder(&mut self) {
+        if let Err(e) = self.log.dump_recorder() {
+            self.say(Priority::Error, format!("Can't store blackbox file: {e}"));
+        }
     }
 }
 
@@ -133,7 +153,21 @@ impl Host for OsHost {
     }
 
     fn ask(&mut self, request: HostRequest) {
-        self.asked.push_back(request);
+        match request {
+            // The answer to the client behind it may not arrive before it is done.
+            HostRequest::SetLogging(config) => self.set_logging(*config),
+            HostRequest::DumpFlightData => self.dump_recorder(),
+            HostRequest::ZeroCopyAlloc { .. }
+            | HostRequest::ZeroCopyFree { .. }
+            | HostRequest::ZeroCopyExecute { .. }
+            | HostRequest::ReopenLogs { .. }
+            | HostRequest::ReadConfig { .. }
+            | HostRequest::SetLinks(_)
+            | HostRequest::Measure(_)
+            | HostRequest::Watchdog(_)
+            | HostRequest::Date(_)
+            | HostRequest::Machine(_) => self.asked.push_back(request),
+        }
     }
 
     fn exit(&mut self, reason: ExitReason) {

@@ -65,12 +65,9 @@ fn lock_memory() -> Result<(), Record> {
         .map_err(|e| warning(format!("Could not lock memory: {}", e.desc())))
 }
 
+#[track_caller]
 fn warning(text: String) -> Record {
-    Record {
-        subsystem: Subsystem::Main,
-        priority: Priority::Warning,
-        text,
-    }
+    Record::new(Subsystem::Main, Priority::Warning, text)
 }
 
 const NICE_MAX: i32 = -20;

@@ -4,7 +4,7 @@ use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use ferrosync_executive::config::{self, Config, Fixed, IpcType, SourceFile};
-use ferrosync_executive::log::Priority;
+use ferrosync_executive::log::{Priority, Record, Subsystem};
 use ferrosync_executive::output::ExitReason;
 use ferrosync_executive::transport::Secrets;
 use ferrosync_executive::{Boot, Node};
@@ -19,7 +19,7 @@ use crate::host::OsHost;
 use crate::logging::Log;
 use crate::net::Sockets;
 use crate::persist::{PidFile, PidFileError, RingIdFile};
-use crate::{realtime, secrets, signals};
+use crate::{crash, realtime, secrets, signals};
 
 pub(crate) fn start(args: &Args) -> Exit {
     if args.version {
@@ -96,6 +96,8 @@ impl Daemon {
             log.write(&record);
         }
         let pid_file = PidFile::create(&args.pid_file).map_err(lock_failed)?;
+        // Not before: a recording that is left is of a daemon that is gone, and this process is the one that stays.
+        log.start_recorder(&state_dir);
         let signals =
             signals::open().map_err(|e| (Exit::Fatal, format!("Cannot watch signals: {e}")))?;
         let secrets = secrets::gather(&config).map_err(|text| (Exit::Config, text))?;
@@ -158,8 +160,9 @@ impl Daemon {
 }
 
 fn turn(event_loop: &mut EventLoop) -> Exit {
-    let result = event_loop.run();
+    let result = crash::catch(|| event_loop.run());
     let host = event_loop.host_mut();
+    let result = result.unwrap_or_else(|text| crash::end(host, &text));
     match result {
         Ok(ExitReason::Shutdown) => {
             host.say(Priority::Notice, "Corosync Cluster Engine exiting normally");
@@ -256,12 +259,9 @@ fn complain(text: &str) {
     let _closed = std::io::stderr().write_all(line.as_bytes());
 }
 
-fn main_line(priority: Priority, text: String) -> ferrosync_executive::log::Record {
-    ferrosync_executive::log::Record {
-        subsystem: ferrosync_executive::log::Subsystem::Main,
-        priority,
-        text,
-    }
+#[track_caller]
+const fn main_line(priority: Priority, text: String) -> Record {
+    Record::new(Subsystem::Main, priority, text)
 }
 
 /// The version of Corosync whose place this daemon takes.

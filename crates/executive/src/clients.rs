@@ -1,9 +1,11 @@
-//! Client connections as services see them, and events held back for slow ones.
+//! Client connections as services see them.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::BTreeMap;
 
+use ferrosync_wire::time::Instant;
 use ferrosync_wire::{ConnId, ServiceId};
 
+use crate::backlog::{Backlog, TooSlow};
 use crate::output::{Credentials, FlowControl, LibMessage};
 
 /// All connections.
@@ -26,9 +28,8 @@ pub struct Client {
     pub program: String,
     /// What was counted.
     pub stats: ClientStats,
-    /// Events that its ring buffer had no room for, oldest first.
-    held: VecDeque<LibMessage>,
-    held_bytes: usize,
+    /// Events that its ring buffer had no room for.
+    held: Backlog,
 }
 
 /// Counters of one connection, published under `stats.ipcs.service<S>.<pid>.<conn>`.
@@ -50,14 +51,7 @@ pub struct ClientStats {
     pub flow_control_changes: u64,
 }
 
-/// A client does not read what it asked for; its connection is to be closed.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct TooSlow;
-
 impl Clients {
-    /// Most bytes of events held back for one client. C holds back without bound (`docs/deviations.md`, D-06).
-    pub const HELD_BYTES_MAX: usize = 64 << 20;
-
     /// A connection that was let in.
     pub(crate) fn insert(
         &mut self,
@@ -73,8 +67,7 @@ impl Clients {
             program: program.to_owned(),
             stats: ClientStats::default(),
             flow_control,
-            held: VecDeque::new(),
-            held_bytes: 0,
+            held: Backlog::new(),
         };
         self.open.insert(conn, client);
     }
@@ -131,36 +124,35 @@ impl Clients {
 
     /// Whether events for this client must queue up behind others.
     pub(crate) fn is_holding(&self, conn: ConnId) -> bool {
-        self.open.get(&conn).is_some_and(|c| !c.held.is_empty())
+        self.open.get(&conn).is_some_and(|c| c.held.len() > 0)
     }
 
     /// Keeps an event until the client makes room.
-    pub(crate) fn hold_back(&mut self, message: LibMessage) -> Result<(), TooSlow> {
+    pub(crate) fn hold_back(&mut self, now: Instant, message: LibMessage) -> Result<(), TooSlow> {
         let Some(client) = self.open.get_mut(&message.conn) else {
             return Ok(());
         };
-        if client.held_bytes + message.len() > Self::HELD_BYTES_MAX {
-            return Err(TooSlow);
-        }
-        client.held_bytes += message.len();
+        client.held.push(now, message)?;
         client.stats.send_retries += 1;
-        client.held.push_back(message);
         Ok(())
     }
 
     /// The oldest event held back for a client.
     pub(crate) fn next_held(&mut self, conn: ConnId) -> Option<LibMessage> {
-        let client = self.open.get_mut(&conn)?;
-        let message = client.held.pop_front()?;
-        client.held_bytes -= message.len();
-        Some(message)
+        self.open.get_mut(&conn)?.held.pop()
     }
 
     /// Puts back an event that still found no room.
     pub(crate) fn put_back(&mut self, message: LibMessage) {
         if let Some(client) = self.open.get_mut(&message.conn) {
-            client.held_bytes += message.len();
-            client.held.push_front(message);
+            client.held.put_back(message);
+        }
+    }
+
+    /// Notes that a client has made room.
+    pub(crate) fn note_room(&mut self, now: Instant, conn: ConnId) {
+        if let Some(client) = self.open.get_mut(&conn) {
+            client.held.note_room(now);
         }
     }
 }
@@ -170,5 +162,14 @@ impl Client {
     #[must_use]
     pub fn held_events(&self) -> usize {
         self.held.len()
+    }
+
+    /// How far it is to be held back, when others are so far.
+    pub(crate) fn level(&self, now: Instant, others: FlowControl) -> FlowControl {
+        if self.held.holds_sender_back(now) {
+            FlowControl::Busy
+        } else {
+            others
+        }
     }
 }

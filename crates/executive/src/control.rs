@@ -15,21 +15,29 @@ pub(crate) struct ControlKeys {
     totem: Option<TrackerId>,
     force_gather: Option<TrackerId>,
     logging: Option<TrackerId>,
+    dump_flight_data: Option<TrackerId>,
+    dump_state: Option<TrackerId>,
 }
 
 impl Node {
     /// Publishes the triggers and starts to listen. Clients may change what is not forbidden from here on.
     pub(crate) fn track_control_keys(&mut self) {
         let icmap = &mut self.core.icmap;
-        let trigger = Key::new(FORCE_GATHER).expect("made of valid characters");
-        icmap
-            .set(trigger, Value::str(IDLE))
-            .expect("the node's own keys and values are valid");
+        for trigger in [FORCE_GATHER, DUMP_FLIGHT_DATA, DUMP_STATE] {
+            let trigger = Key::new(trigger).expect("made of valid characters");
+            icmap
+                .set(trigger, Value::str(IDLE))
+                .expect("the node's own keys and values are valid");
+        }
         icmap.protect();
         self.control = ControlKeys {
             totem: icmap.track_add(Some(TOTEM), TrackFlags::ALL).ok(),
             force_gather: icmap.track_add(Some(FORCE_GATHER), TrackFlags::KEY).ok(),
             logging: icmap.track_add(Some(LOGGING), TrackFlags::ALL).ok(),
+            dump_flight_data: icmap
+                .track_add(Some(DUMP_FLIGHT_DATA), TrackFlags::KEY)
+                .ok(),
+            dump_state: icmap.track_add(Some(DUMP_STATE), TrackFlags::KEY).ok(),
         };
     }
 
@@ -42,6 +50,13 @@ impl Node {
             self.pull_trigger(notification);
         } else if tracker == self.control.logging {
             self.reread_logging();
+        } else if tracker == self.control.dump_flight_data {
+            // Whatever is written, and again only when something else is (corosync `main.c:fplay_key_change_notify_fn`,
+            // v3.1.7).
+            let request = HostRequest::DumpFlightData;
+            self.core.push_first(NodeOutput::Ask(request));
+        } else if tracker == self.control.dump_state {
+            self.dump_state();
         }
     }
 
@@ -53,7 +68,7 @@ impl Node {
             Ok(logging) => {
                 self.core.running.config.logging = logging.clone();
                 let request = HostRequest::SetLogging(Box::new(logging));
-                self.core.push(NodeOutput::Ask(request));
+                self.core.push_first(NodeOutput::Ask(request));
             }
             Err(e) => self.log(Subsystem::Main, Priority::Error, e.to_string()),
         }
@@ -117,6 +132,8 @@ impl ControlKeys {
             totem: None,
             force_gather: None,
             logging: None,
+            dump_flight_data: None,
+            dump_state: None,
         }
     }
 }
@@ -124,5 +141,7 @@ impl ControlKeys {
 const TOTEM: &str = "totem.";
 const LOGGING: &str = "logging.";
 const FORCE_GATHER: &str = "runtime.force_gather";
+const DUMP_FLIGHT_DATA: &str = "runtime.blackbox.dump_flight_data";
+const DUMP_STATE: &str = "runtime.blackbox.dump_state";
 /// What a trigger holds while nobody pulls it.
 const IDLE: &str = "no";

@@ -10,6 +10,7 @@ use crate::clients::Clients;
 use crate::counters::ExecCounters;
 use crate::icmap::Icmap;
 use crate::output::{ExitReason, NodeOutput};
+use crate::pauses::Pauses;
 use crate::reload::Running;
 use crate::strangers::Strangers;
 use crate::sync::Sync;
@@ -41,6 +42,7 @@ pub struct Core {
     pub(crate) scratch: Vec<u8>,
     pub(crate) transport: Transport,
     pub(crate) running: Running,
+    pub(crate) pauses: Pauses,
 }
 
 /// What a quorum provider decided.
@@ -100,6 +102,11 @@ impl Core {
 
     pub(crate) fn push(&mut self, output: NodeOutput) {
         self.outputs.push_back(output);
+    }
+
+    /// Comes before everything that waits: who made it happen is answered when it is done.
+    pub(crate) fn push_first(&mut self, output: NodeOutput) {
+        self.outputs.push_front(output);
     }
 
     /// Counts an exec message on its way out.

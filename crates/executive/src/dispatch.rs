@@ -189,24 +189,25 @@ impl Node {
     /// Tells clients how far they are held back, where that changed.
     pub(crate) fn update_flow_control(&mut self) {
         self.core.level = self.core.pg.level(self.core.level);
-        let level = self.flow_control();
-        let changed: Vec<ConnId> = self
+        let (now, others) = (self.core.now, self.flow_control());
+        let changed: Vec<(ConnId, FlowControl)> = self
             .core
             .clients
             .iter_mut()
-            .filter(|(_, c)| c.flow_control != level)
-            .map(|(conn, client)| {
+            .map(|(conn, client)| (conn, client.level(now, others), client))
+            .filter(|(_, level, client)| client.flow_control != *level)
+            .map(|(conn, level, client)| {
                 client.flow_control = level;
                 client.stats.flow_control_changes += 1;
-                conn
+                (conn, level)
             })
             .collect();
-        for conn in changed {
+        for (conn, level) in changed {
             self.core.push(NodeOutput::LibFlowControl(conn, level));
         }
     }
 
-    /// How far clients are held back now.
+    /// How far clients that keep up are held back now.
     pub(crate) fn flow_control(&self) -> FlowControl {
         let critical = self.core.level == ferrosync_totem::pg::QueueLevel::Critical;
         if critical || self.core.sync.in_progress() {
@@ -216,12 +217,10 @@ impl Node {
         }
     }
 
+    #[track_caller]
     pub(crate) fn log(&mut self, subsystem: Subsystem, priority: Priority, text: String) {
-        self.core.push(NodeOutput::Log(Record {
-            subsystem,
-            priority,
-            text,
-        }));
+        let record = Record::new(subsystem, priority, text);
+        self.core.push(NodeOutput::Log(record));
     }
 }
 

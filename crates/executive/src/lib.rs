@@ -4,6 +4,7 @@
 
 pub mod config;
 
+mod backlog;
 mod capabilities;
 pub mod clients;
 mod control;
@@ -14,6 +15,7 @@ pub mod icmap;
 pub mod log;
 pub mod node;
 pub mod output;
+mod pauses;
 pub mod pump;
 pub mod reload;
 pub mod service;

@@ -1,5 +1,7 @@
 //! What a node writes into its log. Wording that operators search for is corosync's (v3.1.7), in one place.
 
+use core::panic::Location;
+
 use ferrosync_knet::handle::Event;
 use ferrosync_knet::host::Policy;
 use ferrosync_knet::link::State;
@@ -8,7 +10,7 @@ use ferrosync_totem::{NodeSet, SrpConfig};
 use ferrosync_wire::{LinkId, NodeId};
 
 /// One line.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug)]
 pub struct Record {
     /// Who writes it.
     pub subsystem: Subsystem,
@@ -16,6 +18,61 @@ pub struct Record {
     pub priority: Priority,
     /// The line, without time, host or subsystem.
     pub text: String,
+    /// Where in the source it is written.
+    pub place: Place,
+}
+
+impl Record {
+    /// A line written by the caller.
+    #[must_use]
+    #[track_caller]
+    pub const fn new(subsystem: Subsystem, priority: Priority, text: String) -> Self {
+        Self {
+            subsystem,
+            priority,
+            text,
+            place: Place(Location::caller()),
+        }
+    }
+}
+
+/// Two records are the same when they say the same.
+impl PartialEq for Record {
+    fn eq(&self, other: &Self) -> bool {
+        (self.subsystem, self.priority, &self.text)
+            == (other.subsystem, other.priority, &other.text)
+    }
+}
+
+impl Eq for Record {}
+
+/// A place in the source.
+#[derive(Clone, Copy, Debug)]
+pub struct Place(&'static Location<'static>);
+
+impl Place {
+    /// The file's name without its directories.
+    #[must_use]
+    pub fn file(self) -> &'static str {
+        let path = self.0.file();
+        path.rsplit_once('/').map_or(path, |(_, name)| name)
+    }
+
+    /// The line, counted from 1.
+    #[must_use]
+    pub const fn line(self) -> u32 {
+        self.0.line()
+    }
+
+    /// The module that writes, as a path below its crate such as `services/cpg/send`; programs do not know the names of
+    /// their functions (`docs/deviations.md`, D-95).
+    #[must_use]
+    pub fn module(self) -> &'static str {
+        let path = self.0.file();
+        let inside = path.rsplit_once("src/").map_or(path, |(_, inside)| inside);
+        let name = inside.strip_suffix(".rs").unwrap_or(inside);
+        name.strip_suffix("/mod").unwrap_or(name)
+    }
 }
 
 /// Parts of the daemon as `logging.logger_subsys` names them.
@@ -262,12 +319,9 @@ fn carried_by(host: u16, policy: Policy, active: &[(LinkId, u8)]) -> Vec<Record>
     vec![knet(Priority::Info, best)]
 }
 
-const fn knet(priority: Priority, text: String) -> Record {
-    Record {
-        subsystem: Subsystem::Knet,
-        priority,
-        text,
-    }
+#[track_caller]
+pub(crate) const fn knet(priority: Priority, text: String) -> Record {
+    Record::new(Subsystem::Knet, priority, text)
 }
 
 /// Which hop had the token last (D-54).
@@ -292,10 +346,23 @@ fn list(nodes: &[NodeId]) -> String {
     nodes.iter().map(|n| format!(" {n}")).collect()
 }
 
+#[track_caller]
 const fn totem(priority: Priority, text: String) -> Record {
-    Record {
-        subsystem: Subsystem::Totem,
-        priority,
-        text,
+    Record::new(Subsystem::Totem, priority, text)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Priority, Record, Subsystem};
+
+    #[test]
+    fn a_record_knows_who_wrote_it() {
+        let (record, line) = (
+            Record::new(Subsystem::Main, Priority::Info, String::new()),
+            line!() - 1,
+        );
+        let place = record.place;
+        assert_eq!((place.file(), place.line()), ("log.rs", line));
+        assert_eq!(place.module(), "log");
     }
 }

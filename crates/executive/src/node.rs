@@ -19,6 +19,7 @@ use crate::log::{self, Priority, Subsystem};
 use crate::output::{
     Control, Credentials, ExitReason, HostAnswer, LibInput, LibMessage, NodeInput, NodeOutput,
 };
+use crate::pauses::Pauses;
 use crate::reload::Running;
 use crate::service::{Ctx, Needs, Service};
 use crate::services::Services;
@@ -87,6 +88,7 @@ impl Node {
     pub fn boot(boot: Boot, now: Instant) -> Self {
         let mut config = boot.config;
         let me = config.me;
+        let pauses = Pauses::new(now, config.srp.token);
         let srp = Srp::new(me, config.srp.clone(), boot.stored, boot.seed, now);
         let services = Services::new(&config);
         let keys = std::mem::take(&mut config.keys);
@@ -115,6 +117,7 @@ impl Node {
             scratch: Vec::new(),
             transport: Transport::new(&config, boot.secrets, now),
             running: Running::new(config),
+            pauses,
         };
         for (key, value) in keys {
             core.set_own_key(key, value);
@@ -172,6 +175,9 @@ impl Node {
             self.with_service(id, |s, cx| s.timeout(cx, timer));
             return self.settle();
         }
+        if self.core.pauses.deadline() <= now {
+            return self.check_pauses();
+        }
         if self
             .core
             .transport
@@ -193,8 +199,9 @@ impl Node {
             .map(|(at, ..)| (at, "service timer"));
         let stop = self.stopping.deadline().map(|at| (at, "shutdown"));
         let links = self.core.transport.poll_timeout().map(|at| (at, "links"));
-        let all = ring.into_iter().chain(service).chain(stop).chain(links);
-        all.min_by_key(|(at, _)| *at)
+        let pauses = Some((self.core.pauses.deadline(), "pause check"));
+        let all = [ring, service, stop, links, pauses];
+        all.into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
     /// The next effect; services react to deliveries while this is called.
@@ -245,10 +252,10 @@ impl Node {
         self.core.clients.is_holding(conn)
     }
 
-    /// Keeps a message that found no room. A client that never reads loses its connection.
+    /// Keeps a message that found no room. A client that does not read loses its connection in the end.
     pub fn hold_back(&mut self, message: LibMessage) {
         let conn = message.conn;
-        if self.core.clients.hold_back(message).is_err() {
+        if self.core.clients.hold_back(self.core.now, message).is_err() {
             let text = format!("client {} does not read its events, closing it", conn.0);
             self.log(Subsystem::Main, Priority::Warning, text);
             self.core.push(NodeOutput::LibClose(conn));
@@ -331,7 +338,7 @@ impl Node {
                 program,
             } => self.lib_connect(conn, service, who, program),
             LibInput::Request { conn, message } => self.lib_request(conn, message),
-            LibInput::Writable { .. } => {}
+            LibInput::Writable { conn } => self.core.clients.note_room(self.core.now, conn),
             LibInput::Closed { conn } => self.lib_closed(conn),
         }
     }
@@ -351,6 +358,15 @@ impl Node {
                 self.answered(conn, |s, cx| s.logs_reopened(cx, conn, result));
             }
             HostAnswer::ConfigRead { result } => self.config_read(result),
+            HostAnswer::Measured(measured) => {
+                self.with_service(ServiceId::MON, |s, cx| s.measured(cx, measured));
+                self.settle();
+            }
+            HostAnswer::Watchdog(answer) => {
+                self.with_service(ServiceId::WD, |s, cx| s.watchdog_answered(cx, answer));
+                self.settle();
+            }
+            HostAnswer::Dated { pause, at_ms } => self.pause_dated(pause, at_ms),
         }
     }
 
@@ -432,7 +448,7 @@ impl Node {
         }
     }
 
-    fn dump_state(&mut self) {
+    pub(crate) fn dump_state(&mut self) {
         let srp = self.core.pg.srp();
         let text = format!(
             "state {:?}, ring {}, members {:?}, clients {}",

@@ -5,7 +5,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 pub use ferrosync_totem::srp::RxOrder;
 use ferrosync_wire::ipc::CsError;
-use ferrosync_wire::{ConnId, LinkId, RingSeq, ServiceId};
+use ferrosync_wire::{ConnId, Duration, LinkId, RingSeq, ServiceId};
 
 use crate::config::{Config, Fixed, KnetLink, LoggingConfig};
 use crate::log::Record;
@@ -132,6 +132,63 @@ pub enum HostAnswer<'a> {
         /// The configuration, or what is wrong with the files, a line for each fault.
         result: Result<Box<Reread>, String>,
     },
+    /// Of [`HostRequest::Measure`].
+    Measured(Measured),
+    /// Of [`HostRequest::Watchdog`].
+    Watchdog(WatchdogAnswer),
+    /// Of [`HostRequest::Date`].
+    Dated {
+        /// What was to be dated.
+        pause: Pause,
+        /// Milliseconds since 1970 by the machine's clock.
+        at_ms: u64,
+    },
+}
+
+/// What a figure of the machine is now, or why that is not known.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Measured {
+    /// See [`Figure::MemoryUsed`].
+    MemoryUsed(Result<u8, String>),
+    /// See [`Figure::Load15`].
+    Load15(Result<f64, String>),
+}
+
+/// A figure of the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Figure {
+    /// Memory and swap space in use, in per cent.
+    MemoryUsed,
+    /// The load average over 15 minutes.
+    Load15,
+}
+
+/// What became of a [`WatchdogRequest`].
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WatchdogAnswer {
+    /// The device is open and resets the machine unless it is tickled.
+    Opened {
+        /// Its timeout in seconds, if it tells.
+        timeout_s: Option<u32>,
+    },
+    /// There is no such device, or this node may not write to it.
+    Missing,
+    /// It cannot be opened; says why.
+    Refused(String),
+    /// It was told a timeout.
+    TimeoutSet {
+        /// What it has now, in seconds; none if it does not tell.
+        timeout_s: Option<u32>,
+    },
+}
+
+/// The process did not run for longer than it should.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Pause {
+    /// For how long.
+    pub delay: Duration,
+    /// How long it may.
+    pub threshold: Duration,
 }
 
 /// What the host found when it read the files again.
@@ -254,8 +311,44 @@ pub enum HostRequest {
     /// Have a socket for each of these links of knet and for no other; those that stay keep theirs. Nobody waits for an
     /// answer.
     SetLinks(Vec<KnetLink>),
-    /// Write log lines as this says from now on. Nobody waits for an answer.
+    /// Write log lines as this says from now on. Nobody waits for an answer, but what follows is to find it done.
     SetLogging(Box<LoggingConfig>),
+    /// Write what the flight recorder holds into a file of the state directory. Nobody waits for an answer, but what follows
+    /// is to find it done.
+    DumpFlightData,
+    /// Look at a figure of the machine.
+    Measure(Figure),
+    /// Do something with the watchdog device.
+    Watchdog(WatchdogRequest),
+    /// Tell the time of day. The pause comes back with the answer.
+    Date(Pause),
+    /// Do this to the machine, at once. Nobody waits for an answer.
+    Machine(MachineEnd),
+}
+
+/// What is to happen to the watchdog device. There is one at most.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum WatchdogRequest {
+    /// Open it, which makes it watch.
+    Open {
+        /// Its path.
+        device: String,
+    },
+    /// Have it wait this long for a tickle, in seconds.
+    SetTimeout(u32),
+    /// Tickle it. Nobody waits for an answer.
+    Tickle,
+    /// Make it stop watching and close it. Nobody waits for an answer.
+    Close,
+}
+
+/// How a machine is taken down.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum MachineEnd {
+    /// It starts again.
+    Reboot,
+    /// It stays off.
+    PowerOff,
 }
 
 /// How far a client is held back (libqb `qb_ipcs_rate_limit`, v2.0.6).
@@ -264,7 +357,7 @@ pub enum HostRequest {
 pub enum FlowControl {
     /// Not at all.
     Off = 0,
-    /// `cpg_mcast_joined` answers TRY_AGAIN: synchronisation goes on or the ring's queue is full.
+    /// `cpg_mcast_joined` answers TRY_AGAIN: synchronisation goes on, the ring's queue is full or the client lags.
     Busy = 2,
 }
 

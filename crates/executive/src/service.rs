@@ -12,7 +12,10 @@ use ferrosync_wire::{ConnId, Encode, Instant, NodeId, RingId, ServiceId};
 use crate::core::{Core, Internal, QuorumView};
 use crate::icmap::{Icmap, Notification};
 use crate::log::{Priority, Record, Subsystem};
-use crate::output::{Credentials, ExitReason, Head, HostRequest, LibKind, LibMessage, NodeOutput};
+use crate::output::{
+    Credentials, ExitReason, Head, HostRequest, LibKind, LibMessage, Measured, NodeOutput,
+    WatchdogAnswer,
+};
 use crate::reload::{CryptoChange, CryptoPhase};
 
 /// What is known of a service before it runs.
@@ -161,6 +164,12 @@ pub trait Service {
     /// The host opened the log files anew, or some could not be opened.
     fn logs_reopened(&mut self, _cx: &mut Ctx<'_>, _conn: ConnId, _result: Result<(), CsError>) {}
 
+    /// The host looked at a figure of the machine.
+    fn measured(&mut self, _cx: &mut Ctx<'_>, _measured: Measured) {}
+
+    /// The host did something with the watchdog device.
+    fn watchdog_answered(&mut self, _cx: &mut Ctx<'_>, _answer: WatchdogAnswer) {}
+
     /// The configuration was read again and holds, or nothing has changed.
     fn config_reloaded(&mut self, _cx: &mut Ctx<'_>, _result: Result<CryptoChange, CsError>) {}
 }
@@ -283,6 +292,11 @@ impl<'a> Ctx<'a> {
         self.core.transport.clear_stats();
     }
 
+    /// Forgets when the process did not run.
+    pub fn clear_pauses(&mut self) {
+        self.core.pauses.clear();
+    }
+
     fn send(&mut self, conn: ConnId, kind: LibKind, head: Head, body: Bytes) {
         self.core.clients.count(conn, |s| match kind {
             LibKind::Response => s.responses += 1,
@@ -360,11 +374,9 @@ impl<'a> Ctx<'a> {
     }
 
     /// Writes a line of log under a subsystem.
+    #[track_caller]
     pub fn log(&mut self, subsystem: Subsystem, priority: Priority, text: impl Into<String>) {
-        self.core.push(NodeOutput::Log(Record {
-            subsystem,
-            priority,
-            text: text.into(),
-        }));
+        let record = Record::new(subsystem, priority, text.into());
+        self.core.push(NodeOutput::Log(record));
     }
 }

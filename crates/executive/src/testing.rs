@@ -7,10 +7,13 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use bytes::Bytes;
-use ferrosync_wire::{ConnId, Encode, Instant, LinkId, NodeId, RingSeq, ServiceId};
+use ferrosync_wire::ipc::{Answer, Done, cmap};
+use ferrosync_wire::{
+    ConnId, Decode, Encode, Instant, LinkId, Name, NodeId, Reader, RingSeq, ServiceId, Value,
+};
 
 use crate::config::{self, Config, Environment, Family, Fixed, SourceFile};
-use crate::log::{Priority, Record};
+use crate::log::{Priority, Record, Subsystem};
 use crate::node::{Admit, Boot, Node};
 use crate::output::{
     Carries, Credentials, ExitReason, FlowControl, HostAnswer, HostRequest, LibInput, LibKind,
@@ -237,6 +240,15 @@ impl Cluster {
         log.map(|r| r.text.as_str()).collect()
     }
 
+    /// Of these, the lines of one subsystem.
+    pub(crate) fn log_of(&self, id: u32, subsystem: Subsystem, priority: Priority) -> Vec<&str> {
+        let log = &self.machines[&id].outside.log;
+        let log = log
+            .iter()
+            .filter(|r| r.priority <= priority && r.subsystem == subsystem);
+        log.map(|r| r.text.as_str()).collect()
+    }
+
     /// Why a node wants to stop, if it does.
     pub(crate) fn exit(&self, id: u32) -> Option<ExitReason> {
         self.machines[&id].outside.exit
@@ -433,6 +445,32 @@ impl Cluster {
     /// Whether the node ended the client's connection.
     pub(crate) fn is_closed(&self, client: Client) -> bool {
         self.peek(client).state == Mail::Closed
+    }
+
+    /// Has a client of the map set a key; it must be allowed.
+    pub(crate) fn set_key(&mut self, client: Client, key: &str, value: &Value) {
+        let bytes = value.to_wire();
+        let request = cmap::Request::Set {
+            key: Name::new(key.as_bytes()),
+            value_type: value.type_code(),
+            value: &bytes,
+        };
+        let answer = self.call(client, &request);
+        let answer = Answer::<cmap::SetDone>::decode(&mut Reader::new(&answer));
+        assert_eq!(answer.expect("an answer").0, Ok(Done), "{key}");
+    }
+
+    /// Has a client of the map delete a key; it must be there.
+    pub(crate) fn delete_key(&mut self, client: Client, key: &str) {
+        let key = Name::new(key.as_bytes());
+        let answer = self.call(client, &cmap::Request::Delete { key });
+        let answer = Answer::<cmap::Deleted>::decode(&mut Reader::new(&answer));
+        assert_eq!(answer.expect("an answer").0, Ok(Done));
+    }
+
+    /// What stands under a key of a node's map.
+    pub(crate) fn key(&self, node: u32, name: &str) -> Option<Value> {
+        self.node(node).core().icmap.get(name)
     }
 
     /// What a node asked of its host and was not answered yet.

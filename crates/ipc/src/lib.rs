@@ -10,7 +10,8 @@
 //! under the mapping, flood, stop reading, or die between any two instructions. None of this harms the process or
 //! another connection; the worst that follows is that the connection is closed.
 //!
-//! `unsafe` lives in one file, `shm.rs`.
+//! Two things of the machine live here because they need memory or calls that have no safe interface: the flight recorder
+//! ([`flight`], libqb's as well) and the watchdog device ([`watchdog`]). `unsafe` is in one file, `shm.rs`.
 
 #[cfg(not(all(
     target_os = "linux",
@@ -23,14 +24,17 @@ mod address;
 mod client;
 mod credentials;
 mod files;
+pub mod flight;
 pub mod handshake;
 pub mod ring;
 mod server;
 #[expect(
     unsafe_code,
-    reason = "shared mappings, futexes and the SIGBUS handler have no safe interface; all of them are here"
+    reason = "shared mappings, futexes, the SIGBUS handler and the watchdog's timeout have no safe interface; all of \
+              them are here"
 )]
 mod shm;
+pub mod watchdog;
 
 pub use address::Addresses;
 pub use client::{Client, ClientError, DEFAULT_MAX_MSG_SIZE};

@@ -138,6 +138,58 @@ impl ControlMap {
     }
 }
 
+/// The file of a flight recorder.
+#[derive(Debug)]
+pub(crate) struct RecorderMap {
+    mapping: Mapping,
+}
+
+impl RecorderMap {
+    /// Maps `len` bytes of the file, a multiple of a page.
+    ///
+    /// # Errors
+    /// It is too short, or the kernel refuses.
+    pub(crate) fn new(file: &File, len: usize) -> io::Result<Self> {
+        require_len(file, len)?;
+        let mapping = Mapping::new(&[(file, len)])?;
+        Ok(Self { mapping })
+    }
+
+    /// One of its words.
+    pub(crate) fn word(&self, index: usize) -> &AtomicU32 {
+        self.mapping.atomic_u32(index * 4)
+    }
+
+    /// Appends `len` bytes of it to `into`.
+    pub(crate) fn copy_out(&self, offset: usize, len: usize, into: &mut Vec<u8>) {
+        self.mapping.copy_out(offset, len, into);
+    }
+
+    /// Whether somebody cut the file.
+    pub(crate) fn is_lost(&self) -> bool {
+        self.mapping.slot.lost.load(Ordering::Relaxed)
+    }
+}
+
+/// Asks a watchdog device how long it waits for a tickle, or tells it; in seconds.
+///
+/// # Errors
+/// It is no watchdog, or has no timeout to tell or to be told.
+pub(crate) fn watchdog_timeout(device: &File, wanted: Option<u32>) -> io::Result<u32> {
+    let mut seconds = libc::c_int::try_from(wanted.unwrap_or(0)).unwrap_or(libc::c_int::MAX);
+    let request = match wanted {
+        Some(_) => WDIOC_SETTIMEOUT,
+        None => WDIOC_GETTIMEOUT,
+    };
+    // SAFETY: for these two requests a watchdog reads and writes one int, whose address is valid for the call; other files
+    // do not know them and answer with an error.
+    let result = unsafe { libc::ioctl(device.as_raw_fd(), request, &raw mut seconds) };
+    if result < 0 {
+        return Err(io::Error::last_os_error());
+    }
+    u32::try_from(seconds).map_err(|_| io::ErrorKind::InvalidData.into())
+}
+
 /// Bytes of a page.
 pub(crate) fn page_size() -> usize {
     // SAFETY: sysconf takes a number and returns a number.
@@ -408,8 +460,12 @@ fn hand_back_sigbus() {
 static SLOTS: [Slot; MAX_MAPPINGS] = [const { Slot::free() }; MAX_MAPPINGS];
 /// `Some(None)` when the handler could not be installed.
 static PREVIOUS_HANDLER: OnceLock<Option<libc::sigaction>> = OnceLock::new();
-/// Mappings at a time: three per connection of a full server, and as many again for clients in the process.
-const MAX_MAPPINGS: usize = 3 * 2 * crate::handshake::MAX_CONNECTIONS;
+/// Mappings at a time: three per connection of a full server, as many again for clients in the process, and the flight
+/// recorder.
+const MAX_MAPPINGS: usize = 3 * 2 * crate::handshake::MAX_CONNECTIONS + 1;
+/// `linux/watchdog.h`: both take an int there and back, `_IOWR('W', 6, int)` and `_IOR('W', 7, int)`.
+const WDIOC_SETTIMEOUT: libc::Ioctl = libc::_IOWR::<libc::c_int>(b'W' as u32, 6);
+const WDIOC_GETTIMEOUT: libc::Ioctl = libc::_IOR::<libc::c_int>(b'W' as u32, 7);
 const READ_WRITE: libc::c_int = libc::PROT_READ | libc::PROT_WRITE;
 /// Bytes of the control file (libqb `ipc_socket.c: SHM_CONTROL_SIZE`, v2.0.6).
 pub(crate) const CONTROL_FILE_LEN: usize = 24;

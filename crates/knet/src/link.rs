@@ -42,6 +42,9 @@ pub struct Heartbeat {
     last_pong: Option<Instant>,
     /// Pongs counted while down.
     pongs: u8,
+    history: History,
+    /// Pings that leave at every look, while the link is down.
+    eager: u8,
     backoff: u32,
     timeout: Duration,
     latency: Latency,
@@ -99,6 +102,8 @@ impl Heartbeat {
             last_ping: None,
             last_pong: None,
             pongs: 0,
+            history: History::New,
+            eager: EAGER_PINGS,
             backoff: BACKOFF,
             timeout: config.pong_timeout * BACKOFF,
             latency: Latency::default(),
@@ -140,6 +145,7 @@ impl Heartbeat {
         }
         let due = match (reason, self.last_ping) {
             (PingReason::Seq, _) | (PingReason::Timer, None) => true,
+            (PingReason::Timer, Some(_)) if self.is_eager() => true,
             (PingReason::Timer, Some(last)) => now - last >= self.config.ping_interval,
         };
         // A pong that comes while we ping is too late to save the link, as in C.
@@ -149,11 +155,27 @@ impl Heartbeat {
         let ping = if due { Ping::Send } else { Ping::Skip };
         if due {
             self.last_ping = Some(now);
+            self.eager = self.eager.saturating_sub(1);
         }
         Beat {
             ping,
             change: if silent { self.down_enter() } else { None },
         }
+    }
+
+    /// Takes note of a ping of the peer: there is somebody who might answer ours. Where the link never carried anything
+    /// between the two processes, they need not be asked slowly (`docs/deviations.md`, D-74).
+    pub const fn handle_ping(&mut self, peer: Peer) {
+        if matches!(peer, Peer::Started) {
+            self.history = History::New;
+        }
+        if matches!(self.history, History::New) {
+            self.eager = EAGER_PINGS;
+        }
+    }
+
+    fn is_eager(&self) -> bool {
+        self.state == State::Down && self.eager > 0
     }
 
     /// Takes a pong, whose ping left at `sent` (threads_rx.c:_parse_recv_from_links). `None` stands for a time that we
@@ -204,6 +226,8 @@ impl Heartbeat {
 
     const fn up_enter(&mut self) -> State {
         self.state = State::Up;
+        self.history = History::WasUp;
+        self.eager = 0;
         self.state
     }
 
@@ -241,10 +265,28 @@ enum Report {
     Unreachable,
 }
 
+/// Whether a link has carried traffic between this process and the one at the other end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum History {
+    New,
+    WasUp,
+}
+
+/// What a ping says about the process that sent it.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Peer {
+    /// It has just started.
+    Started,
+    /// It runs.
+    Runs,
+}
+
 fn whole_us(d: Duration) -> u64 {
     u64::try_from(d.as_micros()).unwrap_or(u64::MAX)
 }
 
+/// Pings in a row that leave at every look.
+const EAGER_PINGS: u8 = 25;
 /// Timeouts that a link is given at first (links.h: KNET_LINK_PONG_TIMEOUT_BACKOFF).
 const BACKOFF: u32 = 10;
 /// Latencies in a timeout (links.h: KNET_LINK_PONG_TIMEOUT_LAT_MUL).
@@ -263,15 +305,44 @@ mod tests {
 
     #[test]
     fn pings_leave_at_the_first_look_after_the_interval() {
-        let mut link = Heartbeat::new(CONFIG);
-        let pings: Vec<u64> = (0..10)
-            .map(|tick| tick * 200)
-            .filter(|&ms| link.beat(at(ms), PingReason::Timer).ping == Ping::Send)
-            .collect();
-        assert_eq!(pings, [0, 600, 1_200, 1_800]);
+        let mut link = up();
+        assert_eq!(pings(&mut link, 0..10), [0, 600, 1_200, 1_800]);
         assert_eq!(link.beat(at(1_801), PingReason::Seq).ping, Ping::Send);
         assert_eq!(link.beat(at(2_300), PingReason::Timer).ping, Ping::Skip);
         assert_eq!(link.beat(at(2_301), PingReason::Timer).ping, Ping::Send);
+    }
+
+    #[test]
+    fn a_new_link_is_asked_at_every_look_for_a_while() {
+        let mut link = Heartbeat::new(CONFIG);
+        let eager: Vec<u64> = (0..25).map(|tick| tick * 200).collect();
+        assert_eq!(pings(&mut link, 0..30), [&eager[..], &[5_400]].concat());
+        link.handle_ping(Peer::Runs);
+        assert_eq!(pings(&mut link, 30..32), [6_000, 6_200]);
+        for ms in [6_210, 6_220, 6_230] {
+            pong(&mut link, ms, 1);
+        }
+        assert_eq!(link.state(), State::Up);
+        assert_eq!(pings(&mut link, 32..36), [6_800]);
+    }
+
+    #[test]
+    fn a_link_that_broke_is_asked_slowly_unless_the_peer_is_new() {
+        let mut link = up();
+        link.handle_unreachable();
+        link.beat(at(400), PingReason::Timer);
+        link.handle_ping(Peer::Runs);
+        assert_eq!(pings(&mut link, 3..10), [600, 1_200, 1_800]);
+        link.handle_ping(Peer::Started);
+        assert_eq!(pings(&mut link, 10..13), [2_000, 2_200, 2_400]);
+    }
+
+    /// When pings leave in these looks.
+    fn pings(link: &mut Heartbeat, looks: core::ops::Range<u64>) -> Vec<u64> {
+        looks
+            .map(|tick| tick * 200)
+            .filter(|&ms| link.beat(at(ms), PingReason::Timer).ping == Ping::Send)
+            .collect()
     }
 
     #[test]

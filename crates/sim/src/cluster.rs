@@ -23,7 +23,7 @@ use crate::sabotage::Sabotage;
 use machine::machine;
 
 pub(crate) use watch::Watch;
-pub(crate) use wire::kind;
+pub(crate) use wire::{PORT, kind};
 
 /// A world in motion.
 #[derive(Debug)]

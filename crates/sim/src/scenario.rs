@@ -1,10 +1,13 @@
 //! Verbs for scripts: what a test says to a world.
 
+use std::net::SocketAddr;
+
 use ferrosync_wire::{Duration, LinkId, NodeId, RingId};
 
-use crate::cluster::{Cluster, Event, Trouble, index};
+use crate::cluster::{Cluster, Event, PORT, Trouble, index};
 use crate::faults::between;
 use crate::host::Act;
+use crate::options::Options;
 use crate::report::Failure;
 
 /// One machine of a world.
@@ -119,6 +122,25 @@ impl NodeHandle<'_> {
         let node = self.cluster.machines[self.index].node.as_ref()?;
         let knet = node.transport().as_knet()?;
         Some(knet.knet().data_mtu())
+    }
+
+    /// It receives a datagram that some machine sent in the name of node `from`.
+    pub fn hears(&mut self, from: u32, link: LinkId, bytes: Vec<u8>) {
+        let from = SocketAddr::new(Options::address(from, link), PORT);
+        self.cluster.hear(self.index, from, link, bytes.into());
+    }
+
+    /// Datagrams that it dropped because they make no sense or come from nobody it knows.
+    #[must_use]
+    pub fn dropped(&self) -> u64 {
+        let node = self.cluster.machines[self.index].node.as_ref();
+        node.map_or(0, |node| {
+            let knet = node.transport().as_knet().map(|knet| knet.knet().drops());
+            let knet = knet.map_or(0, |drops| {
+                drops.malformed + drops.strangers + drops.fragments + drops.unauthentic
+            });
+            node.core().pg().srp().stats().rx_msg_dropped + knet
+        })
     }
 
     /// The ring that it installed last, with its members.

@@ -14,9 +14,10 @@ use anyhow::{Context as _, bail};
 
 use crate::interop::lab::{Lab, Peers, Plan};
 use crate::interop::{self, Setup};
+use crate::process;
 use crate::workspace::Workspace;
 use measure::Measured;
-use ring::{Crypto, Ring, Transport};
+use ring::{Crypto, Priority, Ring, Transport};
 use summary::Summary;
 
 /// Options of `cargo xtask bench`.
@@ -31,6 +32,9 @@ pub(crate) struct Args {
     /// Cipher and hash of rings over knet; several are shown side by side.
     #[arg(long, value_enum, value_delimiter = ',', default_value = "none")]
     crypto: Vec<Crypto>,
+    /// How the kernel runs the daemons; several are shown side by side. Real-time is corosync's default, and needs root.
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "normal")]
+    priority: Vec<Priority>,
     /// The daemons to measure.
     #[arg(
         long,
@@ -82,8 +86,11 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
     if let Some(why) = interop::missing() {
         bail!("cannot run here: {why}");
     }
+    if args.priority.contains(&Priority::RealTime) && !process::is_root() {
+        bail!("real-time priority needs root");
+    }
     let setup = Setup::build(workspace)?;
-    let mut all: Vec<Runs> = ring::rings(&args.transport, &args.crypto)
+    let mut all: Vec<Runs> = ring::rings(&args.transport, &args.crypto, &args.priority)
         .into_iter()
         .map(|ring| Runs {
             ring,
@@ -132,6 +139,7 @@ fn write(workspace: &Workspace, args: &Args, summaries: &[Summary]) -> anyhow::R
 fn measure_one(setup: &Setup, daemon: Daemon, ring: Ring, args: &Args) -> anyhow::Result<Measured> {
     let plan = Plan {
         crypto: ring.crypto.words(),
+        settings: ring.priority.settings(),
         ..Plan::new(NODES, daemon.peers(), ring.transport.word())
     };
     let lab = Lab::start(setup, &format!("bench-{}", daemon.name()), &plan)?;

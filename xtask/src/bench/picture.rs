@@ -150,7 +150,7 @@ const MARGIN: f64 = 34.0;
 #[cfg(test)]
 mod tests {
     use super::super::measure::Metric;
-    use super::super::ring::{Crypto, Ring, Transport};
+    use super::super::ring::{Crypto, Priority, Ring, Transport};
     use super::super::summary::Figure;
     use super::*;
 
@@ -164,6 +164,7 @@ mod tests {
             ring: Ring {
                 transport,
                 crypto: Crypto::None,
+                priority: Priority::Normal,
             },
             figures: [Metric::Throughput(64), Metric::Throughput(1024)]
                 .map(figure)

@@ -39,35 +39,72 @@ impl Crypto {
     }
 }
 
-/// How the nodes of a cluster talk.
+/// How the kernel runs the daemons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(super) enum Priority {
+    /// As every other process: all that an ordinary user's lab can have.
+    Normal,
+    /// With real-time priority, which is corosync's default (`system.sched_rr`); root alone may.
+    RealTime,
+}
+
+impl Priority {
+    /// The setting of corosync.conf.
+    pub(super) fn settings(self) -> &'static [&'static str] {
+        match self {
+            Self::Normal => &["system.sched_rr=no"],
+            Self::RealTime => &["system.sched_rr=yes"],
+        }
+    }
+}
+
+/// How the nodes of a cluster talk, and what the kernel thinks of them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Ring {
     pub(super) transport: Transport,
     pub(super) crypto: Crypto,
+    pub(super) priority: Priority,
 }
 
 impl Ring {
     /// What tables and pictures call it.
     pub(super) fn label(self) -> String {
+        let mut label = self.transport.word().to_owned();
         match self.crypto {
-            Crypto::None => self.transport.word().into(),
-            Crypto::Aes256Sha256 => format!("{} {}", self.transport.word(), self.crypto.words()),
+            Crypto::None => {}
+            Crypto::Aes256Sha256 => label = format!("{label} {}", self.crypto.words()),
+        }
+        match self.priority {
+            Priority::Normal => label,
+            Priority::RealTime => label + ", real-time",
         }
     }
 }
 
-/// Every transport, and knet with every encryption; what is named twice is there once.
-pub(super) fn rings(transports: &[Transport], cryptos: &[Crypto]) -> Vec<Ring> {
+/// With every priority every transport, and knet with every encryption; what is named twice is there once.
+pub(super) fn rings(
+    transports: &[Transport],
+    cryptos: &[Crypto],
+    priorities: &[Priority],
+) -> Vec<Ring> {
     let mut rings = Vec::new();
-    for transport in transports.iter().copied() {
-        let cryptos = match transport {
-            Transport::Knet => cryptos,
-            Transport::Udpu | Transport::Udp => &[Crypto::None],
-        };
-        for crypto in cryptos.iter().copied() {
-            let ring = Ring { transport, crypto };
-            if !rings.contains(&ring) {
-                rings.push(ring);
+    let mut add = |ring| {
+        if !rings.contains(&ring) {
+            rings.push(ring);
+        }
+    };
+    for priority in priorities.iter().copied() {
+        for transport in transports.iter().copied() {
+            let cryptos = match transport {
+                Transport::Knet => cryptos,
+                Transport::Udpu | Transport::Udp => &[Crypto::None],
+            };
+            for crypto in cryptos.iter().copied() {
+                add(Ring {
+                    transport,
+                    crypto,
+                    priority,
+                });
             }
         }
     }
@@ -81,8 +118,15 @@ mod tests {
     #[test]
     fn knet_alone_is_encrypted() {
         let both = [Crypto::None, Crypto::Aes256Sha256];
-        let rings = rings(&[Transport::Udpu, Transport::Knet, Transport::Udpu], &both);
+        let transports = [Transport::Udpu, Transport::Knet, Transport::Udpu];
+        let priorities = [Priority::Normal, Priority::RealTime];
+        let rings = rings(&transports, &both, &priorities);
         let labels: Vec<String> = rings.iter().map(|ring| ring.label()).collect();
-        assert_eq!(labels, ["udpu", "knet", "knet aes256/sha256"]);
+        let normal = ["udpu", "knet", "knet aes256/sha256"];
+        let expected = [
+            normal.map(str::to_owned),
+            normal.map(|n| n.to_owned() + ", real-time"),
+        ];
+        assert_eq!(labels, expected.concat());
     }
 }

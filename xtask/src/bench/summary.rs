@@ -126,7 +126,7 @@ fn median(runs: &[Measured], metric: Metric) -> Option<f64> {
 
 #[cfg(test)]
 mod tests {
-    use super::super::ring::{Crypto, Transport};
+    use super::super::ring::{Crypto, Priority, Transport};
     use super::*;
 
     fn summary(metric: Metric, corosync: &[f64], ferrosync: &[f64]) -> Summary {
@@ -138,6 +138,7 @@ mod tests {
             ring: Ring {
                 transport: Transport::Knet,
                 crypto: Crypto::Aes256Sha256,
+                priority: Priority::Normal,
             },
             corosync: runs(corosync),
             ferrosync: runs(ferrosync),

@@ -1,8 +1,11 @@
 //! The table of interop cases.
 
-use super::lab::{DaemonVerb, Peers, Plan};
-use super::storm::{self, Cable, Step};
-use super::{Outcome, Setup, calls, reload, same, tools};
+use super::lab::{Peers, Plan};
+use super::trouble::{FATES, Trouble};
+use super::{
+    Outcome, Setup, blackbox, calls, keys, knet, logs, monitor, pacemaker, reload, same, storm,
+    tools,
+};
 
 /// One case.
 pub(super) struct Case {
@@ -10,11 +13,22 @@ pub(super) struct Case {
     pub(super) name: &'static str,
     /// One line for `--list`.
     pub(super) about: &'static str,
+    /// Whether a test run has it.
+    pub(super) extent: Extent,
     what: What,
 }
 
+/// Whether every test run has a case.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// Every one.
+    Always,
+    /// Those that ask for it by name or for all.
+    Asked,
+}
+
 /// What a case does.
-enum What {
+pub(super) enum What {
     /// Calls every function of a client library, on corosync and on our daemon.
     Calls {
         program: &'static str,
@@ -29,18 +43,16 @@ enum What {
     Tools(Plan),
     /// Calls corosync's tools and ours on the same daemon, on corosync and on ours.
     Same(Plan),
-}
-
-/// What a storm does to its cluster.
-struct Trouble {
-    /// Before the first round.
-    first: fn(&Plan) -> Vec<Step>,
-    /// In each round, counted from 0.
-    round: fn(u8) -> Vec<Step>,
-    /// After the last one.
-    last: &'static [Step],
-    /// Arguments of the clients.
-    bodies: &'static [&'static str],
+    /// Compares the keys of both maps.
+    Keys(Plan),
+    /// Compares log lines, option by option.
+    Logs,
+    /// Dumps the flight recorder of both daemons.
+    Blackbox,
+    /// Compares what the services `mon` and `wd` say.
+    Monitor,
+    /// Lets Pacemaker run on clusters of both.
+    Pacemaker(fn(&Setup) -> anyhow::Result<Outcome>),
 }
 
 impl Case {
@@ -57,19 +69,50 @@ impl Case {
                 nodes,
             } => calls::run(setup, program, arguments, *nodes),
             What::Reload => reload::run(setup),
+            What::Pacemaker(run) => run(setup),
             What::Tools(plan) => tools::run(setup, self.name, &asked(plan)),
             What::Same(plan) => same::run(setup, self.name, plan),
+            What::Keys(plan) => keys::run(setup, self.name, &asked(plan)),
+            What::Logs => logs::run(setup),
+            What::Blackbox => blackbox::run(setup),
+            What::Monitor => monitor::run(setup),
             What::Storm { plan, trouble } => {
-                let mut steps = (trouble.first)(plan);
-                steps.extend((0..setup.rounds).flat_map(trouble.round));
-                steps.extend(trouble.last.iter().cloned());
+                let steps = trouble.steps(plan, setup.rounds);
                 storm::run(setup, self.name, &asked(plan), trouble.bodies, &steps)
             }
         }
     }
 
-    const fn new(name: &'static str, about: &'static str, what: What) -> Self {
-        Self { name, about, what }
+    /// What keeps this case from running where others can, if anything.
+    pub(super) fn missing(&self) -> Option<String> {
+        match self.what {
+            What::Pacemaker(_) => pacemaker::missing(),
+            What::Calls { .. }
+            | What::Storm { .. }
+            | What::Reload
+            | What::Tools(_)
+            | What::Same(_)
+            | What::Keys(_)
+            | What::Logs
+            | What::Blackbox
+            | What::Monitor => None,
+        }
+    }
+
+    pub(super) const fn new(name: &'static str, about: &'static str, what: What) -> Self {
+        let extent = Extent::Always;
+        Self {
+            name,
+            about,
+            extent,
+            what,
+        }
+    }
+
+    /// The same, but only where asked for.
+    pub(super) const fn asked(self) -> Self {
+        let extent = Extent::Asked;
+        Self { extent, ..self }
     }
 
     const fn calls(
@@ -86,14 +129,19 @@ impl Case {
         Self::new(name, about, what)
     }
 
-    const fn storm(name: &'static str, about: &'static str, plan: Plan) -> Self {
+    pub(super) const fn storm(name: &'static str, about: &'static str, plan: Plan) -> Self {
         let trouble = FATES;
         Self::new(name, about, What::Storm { plan, trouble })
     }
 }
 
 /// All cases.
-pub(super) const CASES: [Case; 20] = [
+pub(super) fn all() -> impl Iterator<Item = &'static Case> {
+    CASES.iter().chain(knet::CASES).chain(pacemaker::CASES)
+}
+
+/// The cases that are neither of knet's nor of Pacemaker's.
+const CASES: &[Case] = &[
     Case::calls(
         "calls-cpg",
         "every call of libcpg, answers of both daemons compared",
@@ -128,10 +176,50 @@ pub(super) const CASES: [Case; 20] = [
             nodes: 2,
         },
     ),
+    Case::calls(
+        "calls-dlm",
+        "the calls of dlm_controld in its order, answers of both daemons compared",
+        "dlm_calls",
+        2,
+    ),
+    Case::calls(
+        "calls-sbd",
+        "the calls of sbd's cluster watcher in its order, answers of both daemons compared",
+        "sbd_calls",
+        2,
+    ),
     Case::new(
         "reload",
         "corosync.conf changes under a ring of both daemons, maps compared",
         What::Reload,
+    ),
+    Case::new(
+        "keys-one",
+        "all keys of both maps on a node alone, compared between both daemons",
+        What::Keys(Plan::new(1, Peers::NONE, "udpu")),
+    ),
+    Case::new(
+        "keys-ring",
+        "all keys of both maps on each node of a ring, compared between both daemons",
+        What::Keys(Plan {
+            settings: &["quorum.wait_for_all=1"],
+            ..Plan::new(3, Peers::NONE, "knet")
+        }),
+    ),
+    Case::new(
+        "logs",
+        "log lines of both daemons under every option, compared",
+        What::Logs,
+    ),
+    Case::new(
+        "blackbox",
+        "the flight recorder of both daemons, and of ours when it is killed",
+        What::Blackbox,
+    ),
+    Case::new(
+        "monitor",
+        "what the services mon and wd say on both daemons, compared",
+        What::Monitor,
     ),
     Case::storm(
         "storm-corosync",
@@ -161,114 +249,25 @@ pub(super) const CASES: [Case; 20] = [
             ..Plan::new(3, Peers::these(&[1]), "udp")
         },
     ),
-    Case::storm("knet-plain", "a storm over knet in clear text", KNET),
-    Case::new(
-        "knet-aes256",
-        "a storm over knet, encrypted with aes256/sha256",
-        What::Storm {
-            plan: Plan {
-                crypto: "aes256/sha256",
-                ..KNET
-            },
-            trouble: Trouble {
-                last: &[
-                    Step::Counted("stats.knet.handle.tx_crypt_packets"),
-                    Step::Counted("stats.knet.handle.rx_crypt_packets"),
-                ],
-                ..FATES
-            },
-        },
-    ),
-    Case::new(
-        "knet-zlib",
-        "a storm over knet, compressed with zlib",
-        What::Storm {
-            plan: Plan {
-                settings: &["totem.token=1000", "totem.knet_compression_model=zlib"],
-                ..KNET
-            },
-            trouble: Trouble {
-                bodies: &["--period", "64"],
-                last: &[
-                    Step::Counted("stats.knet.handle.tx_compressed_packets"),
-                    Step::Counted("stats.knet.handle.rx_compressed_packets"),
-                ],
-                ..FATES
-            },
-        },
-    ),
-    Case::new(
-        "knet-links2",
-        "two links of which one is pulled at a time: no ring changes",
-        What::Storm {
-            plan: Plan {
-                links: 2,
-                settings: &[],
-                ..KNET
-            },
-            trouble: Trouble {
-                first: all_old,
-                round: cables,
-                last: &[],
-                bodies: &[],
-            },
-        },
-    ),
-    Case::new(
-        "knet-links8",
-        "a storm over eight links, IPv4 and IPv6 in turn",
-        What::Storm {
-            plan: Plan {
-                links: 8,
-                ip: "46",
-                ..KNET
-            },
-            trouble: Trouble {
-                first: all_linked,
-                ..FATES
-            },
-        },
-    ),
-    Case::storm(
-        "knet-ipv6",
-        "a storm over knet and IPv6",
-        Plan { ip: "6", ..KNET },
-    ),
-    Case::new(
-        "knet-tools",
-        "what corosync's tools tell of two links, answers of both daemons compared",
-        What::Tools(Plan {
-            links: 2,
-            crypto: "aes256/sha256",
-            ip: "46",
-            ..KNET
-        }),
-    ),
     Case::new(
         "tools-same",
         "corosync's tools and ours on the same daemon, over knet",
         What::Same(Plan {
-            nodes: 2,
             links: 2,
             ip: "46",
-            ..KNET
+            settings: FAST,
+            ..Plan::new(2, Peers::NONE, "knet")
         }),
     ),
     Case::new(
         "tools-same-udpu",
         "corosync's tools and ours on the same daemon, over udpu",
         What::Same(Plan {
-            nodes: 2,
-            ..udpu(Peers::NONE)
+            settings: FAST,
+            ..Plan::new(2, Peers::NONE, "udpu")
         }),
     ),
 ];
-
-/// One of corosync among two of ours, with one IPv4 link of clear text.
-const KNET: Plan = Plan {
-    settings: FAST,
-    ..Plan::new(3, Peers::these(&[3]), "knet")
-};
 
 const fn udpu(corosync: Peers) -> Plan {
     Plan {
@@ -278,86 +277,4 @@ const fn udpu(corosync: Peers) -> Plan {
 }
 
 /// A membership change takes seconds.
-const FAST: &[&str] = &["totem.token=1000"];
-
-/// Daemons die, leave and sleep, and the network is cut.
-const FATES: Trouble = Trouble {
-    first: |_| Vec::new(),
-    round: fates,
-    last: &[],
-    bodies: &[],
-};
-
-/// A node dies and comes back, the network is cut and healed, another leaves in order and comes back, one sleeps
-/// longer than the others wait, and one for a second. Each round strikes other nodes.
-fn fates(turn: u8) -> Vec<Step> {
-    let node = |n: u8| (n - 1 + turn) % 3 + 1;
-    let nodes = |list: &[u8]| -> Vec<u8> {
-        let mut list: Vec<u8> = list.iter().map(|n| node(*n)).collect();
-        list.sort_unstable();
-        list
-    };
-    let all = || nodes(&[1, 2, 3]);
-    vec![
-        Step::Traffic(all(), CALM),
-        Step::Daemon(DaemonVerb::Kill, node(2)),
-        Step::Members(nodes(&[1, 3])),
-        Step::Traffic(nodes(&[1, 3]), CALM),
-        Step::Daemon(DaemonVerb::Start, node(2)),
-        Step::Members(all()),
-        Step::Traffic(all(), CALM),
-        Step::Partition(format!("{},{}/{}", node(1), node(2), node(3))),
-        Step::Members(nodes(&[1, 2])),
-        Step::Traffic(nodes(&[1, 2]), CALM),
-        Step::Heal,
-        Step::Members(all()),
-        Step::Traffic(all(), CALM),
-        Step::Daemon(DaemonVerb::Shutdown, node(3)),
-        Step::Members(nodes(&[1, 2])),
-        Step::Daemon(DaemonVerb::Start, node(3)),
-        Step::Members(all()),
-        Step::Daemon(DaemonVerb::Stop, node(1)),
-        Step::Members(nodes(&[2, 3])),
-        Step::Daemon(DaemonVerb::Cont, node(1)),
-        Step::Members(all()),
-        Step::Traffic(all(), CALM),
-        Step::Nap(node(2)),
-        Step::Members(all()),
-        Step::Traffic(all(), CALM),
-    ]
-}
-
-/// Every node has found every other on every link.
-fn all_old(plan: &Plan) -> Vec<Step> {
-    let mut steps = all_linked(plan);
-    steps.push(Step::Age);
-    steps
-}
-
-fn all_linked(plan: &Plan) -> Vec<Step> {
-    let links = |node| (0..plan.links).map(move |link| Step::Linked(node, link, Cable::Up));
-    // The links of all nodes but one are all links.
-    (1..plan.nodes).flat_map(links).collect()
-}
-
-/// One node loses one of its two links and then another the other one, and nobody notices but knet.
-fn cables(turn: u8) -> Vec<Step> {
-    let node = |n: u8| (n - 1 + turn) % 3 + 1;
-    let all = || vec![1, 2, 3];
-    let pulled = |node, link| {
-        [
-            Step::Cable(node, link, Cable::Down),
-            Step::Traffic(all(), CALM),
-            Step::Linked(node, link, Cable::Down),
-            Step::Traffic(all(), CALM),
-            Step::Cable(node, link, Cable::Up),
-            Step::Linked(node, link, Cable::Up),
-            Step::Traffic(all(), CALM),
-        ]
-    };
-    let steps = [pulled(node(1), 0), pulled(node(2), 1)].concat();
-    vec![Step::Still(steps)]
-}
-
-/// Messages between two troubles.
-const CALM: u64 = 1000;
+pub(super) const FAST: &[&str] = &["totem.token=1000"];

@@ -1,6 +1,6 @@
 //! A cluster for a test: `ferrosync lab`, driven as a user in a second terminal drives it.
 
-use std::fs::File;
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::str::FromStr;
@@ -29,8 +29,21 @@ pub(crate) struct Plan {
     pub(crate) links: u8,
     /// Versions of IP: `4`, `6`, or `46` for both in turn.
     pub(crate) ip: &'static str,
+    /// Bytes of the longest packet on every interface, where not the kernel's choice.
+    pub(crate) mtu: Option<u16>,
     /// Settings of corosync.conf, such as `totem.token=1000`.
     pub(crate) settings: &'static [&'static str],
+    /// What runs on top of the daemons.
+    pub(crate) on_top: OnTop,
+}
+
+/// What runs on top of the daemons of a lab.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum OnTop {
+    /// Only what a test starts.
+    Nothing,
+    /// The Pacemaker of this machine.
+    Pacemaker,
 }
 
 impl Plan {
@@ -43,7 +56,9 @@ impl Plan {
             crypto: "none",
             links: 1,
             ip: "4",
+            mtu: None,
             settings: &[],
+            on_top: OnTop::Nothing,
         }
     }
 }
@@ -128,6 +143,15 @@ impl Lab {
         if let Some(nodes) = plan.corosync.words() {
             command.args(["--corosync", &nodes]);
         }
+        if let Some(mtu) = plan.mtu {
+            command.args(["--mtu", &mtu.to_string()]);
+        }
+        match plan.on_top {
+            OnTop::Nothing => {}
+            OnTop::Pacemaker => {
+                command.arg("--pacemaker");
+            }
+        }
         for setting in plan.settings {
             command.args(["--set", setting]);
         }
@@ -164,6 +188,13 @@ impl Lab {
     /// Kills, starts, stops or continues the daemon of a node, or shuts it down, as the verb says.
     pub(crate) fn daemon(&self, verb: DaemonVerb, node: u8) -> anyhow::Result<()> {
         process::output(self.verb(verb.word()).arg(node.to_string())).map(drop)
+    }
+
+    /// Shuts the daemon of a node down and starts one of this kind in its place.
+    pub(crate) fn replace(&self, node: u8, kind: DaemonKind) -> anyhow::Result<()> {
+        let mut command = self.verb("replace");
+        command.args([&node.to_string(), kind.word()]);
+        process::output(&mut command).map(drop)
     }
 
     /// Cuts the network into sides, such as `1,2/3`.
@@ -209,6 +240,18 @@ impl Lab {
         let line = self.output(node, &["corosync-cmapctl", "-m", "stats", "-g", key])?;
         let (_, value) = line.split_once('=').context("no value")?;
         Ok(value.trim().parse()?)
+    }
+
+    /// Keeps what each daemon logged in `dir`, as `NAME-N.daemon.log`.
+    pub(crate) fn keep_logs(&self, dir: &Path, name: &str, nodes: u8) {
+        for node in 1..=nodes {
+            let file = dir.join(format!("{name}-{node}.daemon.log"));
+            let kept = process::output(self.verb("logs").arg(node.to_string()))
+                .and_then(|text| Ok(fs::write(&file, text)?));
+            if let Err(error) = kept {
+                eprintln!("{}: {error:#}", file.display());
+            }
+        }
     }
 
     fn verb(&self, verb: &str) -> Command {
@@ -266,6 +309,25 @@ impl Drop for Lab {
         // The nodes end with the lab, however it ends; both calls do nothing when it already has.
         drop(self.child.kill());
         drop(self.child.wait());
+    }
+}
+
+/// One of the two daemons.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum DaemonKind {
+    /// Ours.
+    Ferrosync,
+    /// That of this machine.
+    Corosync,
+}
+
+impl DaemonKind {
+    /// What the lab calls it.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Ferrosync => "ferrosync",
+            Self::Corosync => "corosync",
+        }
     }
 }
 

@@ -3,14 +3,23 @@
 //! Every case starts labs of its own (`ferrosync lab`, each node in namespaces of its own) and leaves its logs, records
 //! and answers in `target/interop/`.
 
+mod blackbox;
 mod calls;
 mod cases;
+mod keys;
+mod knet;
 pub(crate) mod lab;
+mod logs;
+mod monitor;
+mod pacemaker;
 mod records;
 mod reload;
 mod same;
+mod step;
 mod storm;
 mod tools;
+mod trouble;
+mod wait;
 
 use std::fs;
 use std::path::PathBuf;
@@ -24,7 +33,7 @@ use crate::clients::{self, Clients};
 use crate::process::{self, cargo};
 use crate::test::Report;
 use crate::workspace::Workspace;
-use cases::{CASES, Case};
+use cases::{Case, Extent};
 use lab::Peers;
 
 /// Options of `cargo xtask interop`.
@@ -33,6 +42,9 @@ pub(crate) struct Args {
     /// Run these cases alone.
     #[arg(value_name = "CASE")]
     only: Vec<String>,
+    /// Run those too that no test run has.
+    #[arg(long, conflicts_with = "only")]
+    all: bool,
     /// Print the cases and stop.
     #[arg(long)]
     list: bool,
@@ -96,20 +108,32 @@ pub(crate) enum Outcome {
 /// Runs the chosen cases; any failure is an error.
 pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
     if args.list {
-        for case in &CASES {
-            println!("{:20} {}", case.name, case.about);
+        for case in cases::all() {
+            let extent = match case.extent {
+                Extent::Always => "",
+                Extent::Asked => " (only where asked for)",
+            };
+            println!("{:20} {}{extent}", case.name, case.about);
         }
         return Ok(());
     }
-    let known = |name: &String| CASES.iter().any(|case| case.name == name);
+    let known = |name: &String| cases::all().any(|case| case.name == name);
     if let Some(name) = args.only.iter().find(|name| !known(name)) {
         bail!("there is no case `{name}`; see --list");
     }
     if let Some(why) = missing() {
         bail!("cannot run here: {why}");
     }
-    let wanted =
-        |case: &&Case| args.only.is_empty() || args.only.iter().any(|name| name == case.name);
+    let wanted = |case: &&Case| match case.extent {
+        _ if !args.only.is_empty() => args.only.iter().any(|name| name == case.name),
+        Extent::Always => true,
+        Extent::Asked => args.all,
+    };
+    for case in cases::all().filter(&wanted) {
+        if let Some(why) = case.missing() {
+            bail!("cannot run {} here: {why}", case.name);
+        }
+    }
     let built = match &args.program {
         Some(program) => Setup::with(workspace, program.clone())?,
         None => Setup::build(workspace)?,
@@ -119,23 +143,27 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
         corosync: args.corosync,
         ..built
     };
-    run_cases(&setup, CASES.iter().filter(wanted))
+    run_cases(&setup, cases::all().filter(wanted))
 }
 
-/// The step of a test run: all cases, or a note why none was run.
+/// The step of a test run: the cases that every one has, or a note why none was run.
 pub(crate) fn step(workspace: &Workspace, report: &mut Report) -> anyhow::Result<()> {
-    match missing() {
-        Some(why) => {
-            for case in &CASES {
-                report.not_run(&format!("interop {}", case.name), &why);
-            }
-            Ok(())
-        }
-        None => {
-            let setup = Setup::build(workspace)?;
-            run_cases(&setup, CASES.iter())
+    let missing = missing();
+    let mut can = Vec::new();
+    for case in cases::all() {
+        let why = match case.extent {
+            Extent::Asked => Some("only where asked for: `cargo xtask interop --all`".to_owned()),
+            Extent::Always => missing.clone().or_else(|| case.missing()),
+        };
+        match why {
+            Some(why) => report.not_run(&format!("interop {}", case.name), &why),
+            None => can.push(case),
         }
     }
+    if can.is_empty() {
+        return Ok(());
+    }
+    run_cases(&Setup::build(workspace)?, can.into_iter())
 }
 
 fn run_cases<'a>(setup: &Setup, cases: impl Iterator<Item = &'a Case>) -> anyhow::Result<()> {

@@ -128,6 +128,28 @@ pub(crate) struct Record {
     events: Vec<(usize, Event)>,
 }
 
+impl Record {
+    /// The members of the rings that the client saw, in order, for each of its connections.
+    pub(crate) fn rings(&self) -> Vec<Vec<BTreeSet<u32>>> {
+        let mut connections = vec![Vec::new()];
+        for (_, event) in &self.events {
+            match event {
+                Event::Ring(ring) => {
+                    let now = connections.last_mut().expect("there is one from the start");
+                    now.push(ring.members.clone());
+                }
+                Event::Disconnect(_) => connections.push(Vec::new()),
+                Event::Connect(_)
+                | Event::View(_)
+                | Event::Sent(..)
+                | Event::Got(..)
+                | Event::End { .. } => {}
+            }
+        }
+        connections
+    }
+}
+
 /// How much a ring promises.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) enum Promise {

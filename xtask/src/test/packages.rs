@@ -20,14 +20,15 @@ pub(super) fn run(_: &Workspace, report: &mut Report) -> anyhow::Result<()> {
         return Ok(());
     }
     let missing: Vec<&str> = PACKAGES
-        .into_iter()
+        .iter()
+        .copied()
         .filter(|name| !is_installed(name))
         .collect();
     if missing.is_empty() {
         println!("all {} packages are installed", PACKAGES.len());
         return Ok(());
     }
-    if !is_root() {
+    if !process::is_root() {
         let why = format!("not root; missing: {}", missing.join(" "));
         report.not_run("packages", &why);
         return Ok(());
@@ -114,17 +115,11 @@ fn daemons() -> BTreeSet<String> {
         .collect()
 }
 
-fn is_root() -> bool {
-    let mut id = Command::new("id");
-    id.arg("--user");
-    process::output(&mut id).is_ok_and(|user| user.trim() == "0")
-}
-
-/// Daemon and tools, the client libraries' headers, what compiles our C clients, and who listens to corosync-notifyd.
-const PACKAGES: [&str; 16] = [
+/// Daemon and tools, the client libraries' headers, what runs on top, and what compiles our C clients.
+const PACKAGES: &[&str] = &[
     "corosync",
     "corosync-notifyd",
-    "libqb-tools",
+    // Who listens to it.
     "dbus-bin",
     "dbus-daemon",
     "snmptrapd",
@@ -135,6 +130,13 @@ const PACKAGES: [&str; 16] = [
     "libcfg-dev",
     "libsam-dev",
     "libqb-dev",
+    "libqb-tools",
+    // What runs on top, and the agents and shells that belong to it.
+    "pacemaker",
+    "pacemaker-cli-utils",
+    "resource-agents",
+    "crmsh",
+    "pcs",
     "iproute2",
     "gcc",
     "libc6-dev",

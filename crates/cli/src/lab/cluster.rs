@@ -19,8 +19,8 @@ use super::links::{CableOrder, Cables};
 use super::mounts;
 use super::node;
 use super::plan::{NodeNumber, NodeSet};
-use super::report::{Order, Report, Seen};
-use crate::args::{DaemonKind, NodeArgs, Stage};
+use super::report::{Managed, Order, Report, Seen};
+use crate::args::{DaemonKind, Manager, NodeArgs, Stage};
 
 /// A node, seen from the lab.
 pub(super) struct Node {
@@ -33,6 +33,10 @@ pub(super) struct Node {
     /// Why the daemon did not answer last.
     pub(super) silence: Option<String>,
     pub(super) rates: Rates,
+    /// What runs on top of the daemon, where something does.
+    pub(super) manager: Option<ManagerState>,
+    /// What Pacemaker told last; nothing while it does not answer.
+    pub(super) managed: Option<Managed>,
     counted: Option<Counted>,
     init: Option<u32>,
     keeper: Child,
@@ -54,6 +58,8 @@ pub(super) enum State {
     Ending,
     /// Has ended, and how.
     Ended(String),
+    /// The node has no power.
+    Off,
     /// The node itself is gone.
     Lost,
 }
@@ -67,6 +73,7 @@ impl State {
             Self::Stopped => "stopped",
             Self::Ending => "ending",
             Self::Ended(_) => "ended",
+            Self::Off => "off",
             Self::Lost => "lost",
         }
     }
@@ -75,7 +82,12 @@ impl State {
     pub(super) fn how_ended(&self) -> Option<&str> {
         match self {
             Self::Ended(how) => Some(how),
-            Self::Booting | Self::Running | Self::Stopped | Self::Ending | Self::Lost => None,
+            Self::Booting
+            | Self::Running
+            | Self::Stopped
+            | Self::Ending
+            | Self::Off
+            | Self::Lost => None,
         }
     }
 
@@ -83,7 +95,7 @@ impl State {
     fn is_alive(&self) -> bool {
         match self {
             Self::Running | Self::Stopped | Self::Ending => true,
-            Self::Booting | Self::Ended(_) | Self::Lost => false,
+            Self::Booting | Self::Ended(_) | Self::Off | Self::Lost => false,
         }
     }
 }
@@ -94,6 +106,26 @@ impl fmt::Display for State {
         match self.how_ended() {
             Some(how) => write!(f, " ({how})"),
             None => Ok(()),
+        }
+    }
+}
+
+/// What is known of the process that runs on top of a daemon.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(super) enum ManagerState {
+    /// To be started when the daemon answers.
+    Due,
+    Running,
+    /// Has ended, and how.
+    Ended(String),
+}
+
+impl fmt::Display for ManagerState {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Due => f.write_str("waiting"),
+            Self::Running => f.write_str("running"),
+            Self::Ended(how) => write!(f, "ended ({how})"),
         }
     }
 }
@@ -135,6 +167,11 @@ impl Node {
             seen: None,
             silence: None,
             rates: Rates::default(),
+            manager: match args.manager {
+                Manager::None => None,
+                Manager::Pacemaker => Some(ManagerState::Due),
+            },
+            managed: None,
             counted: None,
             init: None,
             keeper,
@@ -170,8 +207,26 @@ impl Node {
             Report::Network => self.order(Order::Start)?,
             Report::Running => {
                 self.state = State::Running;
+                self.need_manager();
                 self.forget();
             }
+            Report::Off => {
+                self.state = State::Off;
+                self.forget();
+                self.managed = None;
+                if let Some(manager) = &mut self.manager {
+                    *manager = ManagerState::Ended("no power".to_owned());
+                }
+            }
+            Report::ManagerEnded(how) => {
+                let meant = self.state != State::Running;
+                let note = format!("node {}: Pacemaker ended ({how})", self.number);
+                self.manager = Some(ManagerState::Ended(how));
+                self.managed = None;
+                return Ok((!meant).then_some(note));
+            }
+            Report::Managed(managed) => self.managed = Some(managed),
+            Report::Unmanaged => self.managed = None,
             Report::Ended(how) => {
                 self.state = State::Ended(how);
                 self.forget();
@@ -186,6 +241,10 @@ impl Node {
                     self.count(&seen, Instant::now());
                     self.seen = Some(seen);
                     self.silence = None;
+                    if self.manager == Some(ManagerState::Due) {
+                        self.order(Order::Manager)?;
+                        self.manager = Some(ManagerState::Running);
+                    }
                 }
             }
             Report::Unseen(why) => {
@@ -196,6 +255,14 @@ impl Node {
             }
         }
         Ok(None)
+    }
+
+    /// What runs on top of the daemon is started as soon as that answers. Pacemaker that waits for its daemon to come
+    /// back finds it itself.
+    fn need_manager(&mut self) {
+        if let Some(ManagerState::Ended(_)) = self.manager {
+            self.manager = Some(ManagerState::Due);
+        }
     }
 
     fn forget(&mut self) {
@@ -289,6 +356,16 @@ impl Cluster {
     pub(super) fn act(&mut self, verb: DaemonVerb, number: NodeNumber) -> Result<()> {
         let node = self.node_mut(number)?;
         match (verb, node.state.is_alive()) {
+            (DaemonVerb::Off, _) => {
+                if matches!(node.state, State::Booting | State::Off | State::Lost) {
+                    bail!("node {number} is {}", node.state);
+                }
+                node.end(Order::Off)
+            }
+            (DaemonVerb::Start, true) if matches!(node.manager, Some(ManagerState::Ended(_))) => {
+                node.need_manager();
+                Ok(())
+            }
             (DaemonVerb::Start, true) if node.state != State::Ending => {
                 bail!("the daemon of node {number} is running")
             }
@@ -317,6 +394,18 @@ impl Cluster {
                 Ok(())
             }
         }
+    }
+
+    /// Shuts the daemon of a node down, if it runs, and starts one of this kind in its place.
+    pub(super) fn replace(&mut self, number: NodeNumber, kind: DaemonKind) -> Result<()> {
+        self.init(number)?;
+        let node = self.node_mut(number)?;
+        if node.state.is_alive() && node.state != State::Ending {
+            node.end(Order::Shutdown)?;
+        }
+        node.order(Order::Use(kind))?;
+        node.daemon = kind;
+        node.order(Order::Start)
     }
 
     /// Notes what is done to cables of a node. Fails if the node has no such cable, or none yet.

@@ -14,7 +14,7 @@ use super::lines::{LineReader, Lines};
 use super::links::CableOrder;
 use super::node::word;
 use super::plan::{Groups, LabName, NodeNumber, NodeSet};
-use crate::args::Format;
+use crate::args::{DaemonKind, Format};
 use crate::lab::place::Paths;
 
 /// What a second terminal may ask of a lab.
@@ -22,6 +22,8 @@ use crate::lab::place::Paths;
 pub(super) enum Request {
     /// Something for the daemon of a node.
     Daemon(DaemonVerb, NodeNumber),
+    /// Another daemon in a node.
+    Replace(NodeNumber, DaemonKind),
     Partition(Groups),
     Heal,
     Link(NodeNumber, CableOrder),
@@ -43,12 +45,14 @@ pub(super) enum DaemonVerb {
     Shutdown,
     Start,
     Restart,
+    Off,
 }
 
 impl fmt::Display for Request {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Daemon(verb, node) => write!(f, "daemon {} {node}", word(verb)),
+            Self::Replace(node, kind) => write!(f, "replace {node} {}", word(kind)),
             Self::Partition(groups) => write!(f, "partition {groups}"),
             Self::Heal => f.write_str("heal"),
             Self::Link(node, order) => write!(f, "link {node} {order}"),
@@ -68,6 +72,7 @@ impl FromStr for Request {
         let words: Vec<&str> = line.split(' ').collect();
         Ok(match words[..] {
             ["daemon", verb, node] => Self::Daemon(value(verb)?, node.parse()?),
+            ["replace", node, kind] => Self::Replace(node.parse()?, value(kind)?),
             ["partition", groups] => Self::Partition(groups.parse()?),
             ["heal"] => Self::Heal,
             ["link", node, ref order @ ..] => Self::Link(node.parse()?, order.join(" ").parse()?),
@@ -178,12 +183,23 @@ const ANSWER_MAX: u64 = 1024 * 1024;
 /// Asks the lab of that name.
 pub(super) fn ask(name: &LabName, request: &Request) -> Result<String> {
     let path = Paths::of(name).socket();
-    let mut stream = UnixStream::connect(&path).with_context(|| {
+    let stream = UnixStream::connect(&path).with_context(|| {
         format!(
             "no lab `{}` runs (start one with `ferrosync lab`)",
             name.as_str()
         )
     })?;
+    converse(stream, request)
+}
+
+/// Asks the lab whose control socket is at `path`.
+pub(super) fn ask_at(path: &Path, request: &Request) -> Result<String> {
+    let stream = UnixStream::connect(path)
+        .with_context(|| format!("no lab listens at {}", path.display()))?;
+    converse(stream, request)
+}
+
+fn converse(mut stream: UnixStream, request: &Request) -> Result<String> {
     stream.set_read_timeout(Some(ANSWER_WITHIN))?;
     stream.write_all(format!("{request}\n").as_bytes())?;
     let mut answer = String::new();
@@ -207,6 +223,8 @@ mod tests {
         let node: NodeNumber = "3".parse().expect("a node");
         let requests = [
             Request::Daemon(DaemonVerb::Restart, node),
+            Request::Daemon(DaemonVerb::Off, node),
+            Request::Replace(node, DaemonKind::Corosync),
             Request::Partition("1,2/3".parse().expect("sides")),
             Request::Heal,
             Request::Link(node, "down".parse().expect("an order")),

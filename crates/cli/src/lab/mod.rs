@@ -6,6 +6,7 @@
 //!   +- lab-node keeper (node 1) makes network, mount, host name, IPC and process namespaces
 //!   |    +- lab-node init       process 1 of the node: mounts, eth0, .., starts and signals the daemon
 //!   |         +- daemon         ferrosync's or Debian's corosync
+//!   |         +- pacemakerd     with --pacemaker: Debian's
 //!   |         +- lab-node probe looks at the daemon and reports
 //!   +- lab-node keeper (node 2) ..
 //! ```
@@ -14,6 +15,7 @@
 //! of every node ends with it, and the kernel takes the namespaces and interfaces away.
 
 pub(crate) mod crypto;
+pub(crate) mod fence;
 pub(crate) mod links;
 pub(crate) mod plan;
 
@@ -22,6 +24,7 @@ mod conf;
 mod control;
 mod exec;
 mod hub;
+mod init;
 mod lines;
 mod mounts;
 mod namespaces;

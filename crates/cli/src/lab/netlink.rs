@@ -3,9 +3,9 @@
 use std::net::IpAddr;
 use std::os::fd::{AsRawFd as _, OwnedFd};
 
-use anyhow::{Context as _, Result, bail};
+use anyhow::{Context as _, Result, anyhow, bail};
 use netlink_packet_core::{
-    NLM_F_ACK, NLM_F_CREATE, NLM_F_EXCL, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage,
+    NLM_F_ACK, NLM_F_CREATE, NLM_F_DUMP, NLM_F_EXCL, NLM_F_REQUEST, NetlinkHeader, NetlinkMessage,
     NetlinkPayload,
 };
 use netlink_packet_route::address::{
@@ -31,6 +31,8 @@ pub(super) struct Netlink {
 
 /// Longest answer that is looked at: an acknowledgement repeats the request.
 const ANSWER_MAX: usize = 16 * 1024;
+/// Most answers to a question that has many: each holds dozens of addresses.
+const ANSWERS_MAX: usize = 1_000;
 
 impl Netlink {
     /// Opens a socket of the namespace that the process is in now.
@@ -170,22 +172,65 @@ impl Netlink {
         .with_context(|| format!("cannot give {name} the address {address}"))
     }
 
-    /// Sends a request and waits for its acknowledgement.
-    fn ask(&mut self, request: RouteNetlinkMessage, flags: u16) -> Result<()> {
+    /// Takes all addresses from an interface.
+    pub(super) fn remove_addresses(&mut self, name: &str) -> Result<()> {
+        let index = index_of(name)?;
+        for address in self.addresses()? {
+            if address.header.index == index {
+                self.ask(RouteNetlinkMessage::DelAddress(address), 0)
+                    .with_context(|| format!("cannot take an address from {name}"))?;
+            }
+        }
+        Ok(())
+    }
+
+    /// The addresses of all interfaces.
+    fn addresses(&mut self) -> Result<Vec<AddressMessage>> {
+        let request = RouteNetlinkMessage::GetAddress(AddressMessage::default());
+        self.send(request, NLM_F_DUMP)?;
+        let mut addresses = Vec::new();
+        let mut bytes = vec![0; ANSWER_MAX];
+        for _ in 0..ANSWERS_MAX {
+            let len = recv(self.socket.as_raw_fd(), &mut bytes, MsgFlags::empty())?;
+            let mut rest = &bytes[..len];
+            while !rest.is_empty() {
+                let message = parse(rest)?;
+                if matches!(message.payload, NetlinkPayload::Done(_)) {
+                    return Ok(addresses);
+                }
+                let NetlinkPayload::InnerMessage(RouteNetlinkMessage::NewAddress(address)) =
+                    message.payload
+                else {
+                    bail!("the kernel answered {:?}", message.payload);
+                };
+                addresses.push(address);
+                // Messages begin at multiples of four bytes (netlink(7)).
+                let len = usize::try_from(message.header.length)?.next_multiple_of(4);
+                rest = rest.get(len..).unwrap_or_default();
+            }
+        }
+        bail!("the kernel has no end of addresses")
+    }
+
+    fn send(&mut self, request: RouteNetlinkMessage, flags: u16) -> Result<()> {
         self.sequence += 1;
         let mut header = NetlinkHeader::default();
-        header.flags = NLM_F_REQUEST | NLM_F_ACK | flags;
+        header.flags = NLM_F_REQUEST | flags;
         header.sequence_number = self.sequence;
         let mut message = NetlinkMessage::new(header, NetlinkPayload::from(request));
         message.finalize();
         let mut bytes = vec![0; message.buffer_len()];
         message.serialize(&mut bytes);
         send(self.socket.as_raw_fd(), &bytes, MsgFlags::empty())?;
+        Ok(())
+    }
 
+    /// Sends a request and waits for its acknowledgement.
+    fn ask(&mut self, request: RouteNetlinkMessage, flags: u16) -> Result<()> {
+        self.send(request, NLM_F_ACK | flags)?;
         let mut answer = vec![0; ANSWER_MAX];
         let len = recv(self.socket.as_raw_fd(), &mut answer, MsgFlags::empty())?;
-        let answer = NetlinkMessage::<RouteNetlinkMessage>::deserialize(&answer[..len])
-            .map_err(|error| anyhow::anyhow!("the kernel's answer cannot be read: {error}"))?;
+        let answer = parse(&answer[..len])?;
         let NetlinkPayload::Error(outcome) = answer.payload else {
             bail!("the kernel answered {:?}", answer.payload);
         };
@@ -195,6 +240,11 @@ impl Netlink {
             Some(_) => Err(outcome.to_io().into()),
         }
     }
+}
+
+fn parse(bytes: &[u8]) -> Result<NetlinkMessage<RouteNetlinkMessage>> {
+    NetlinkMessage::deserialize(bytes)
+        .map_err(|error| anyhow!("the kernel's answer cannot be read: {error}"))
 }
 
 fn named(name: &str) -> Result<LinkMessage> {

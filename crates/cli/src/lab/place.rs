@@ -10,6 +10,9 @@ use nix::unistd::geteuid;
 
 use super::plan::{LabName, NodeNumber};
 
+/// Name of the control socket in the lab's directory.
+pub(super) const SOCKET: &str = "control";
+
 /// Whether the files outlive the lab.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Keep {
@@ -51,7 +54,7 @@ impl Paths {
 
     /// The control socket.
     pub(super) fn socket(&self) -> PathBuf {
-        self.dir().join("control")
+        self.dir().join(SOCKET)
     }
 
     /// Directory of a node's files.
@@ -59,7 +62,8 @@ impl Paths {
         self.dir().join(node.name())
     }
 
-    fn lock(&self) -> PathBuf {
+    /// The lock, which a lab removes last.
+    pub(super) fn lock(&self) -> PathBuf {
         self.base.join(format!("{}.lock", self.name.as_str()))
     }
 }

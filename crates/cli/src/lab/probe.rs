@@ -1,6 +1,6 @@
 //! Looks at a node's daemon from inside the node, and reports to the lab.
 
-use std::thread::sleep;
+use std::thread::{self, sleep};
 use std::time::Duration;
 
 use anyhow::Result;
@@ -9,14 +9,23 @@ use nix::sys::prctl::set_name;
 use super::node::tell;
 use super::plan::NodeSet;
 use super::report::{Report, Seen};
-use crate::args::NodeArgs;
+use crate::args::{Manager, NodeArgs};
 
 mod client;
+mod pacemaker;
 
 /// Looks again and again until the node ends, which ends this process too.
 pub(super) fn run(args: &NodeArgs) -> Result<()> {
     set_name(c"lab-probe")?;
     let rest = Duration::from_millis(args.probe_ms);
+    match args.manager {
+        Manager::None => {}
+        // Of its own: what it asks may be long in answering.
+        Manager::Pacemaker => {
+            let name = args.number.name();
+            thread::spawn(move || pacemaker::watch(&name));
+        }
+    }
     let mut probe = client::Client::default();
     let mut pace = Pace::new(rest);
     loop {
@@ -56,6 +65,10 @@ impl Pace {
             | Report::Network
             | Report::Running
             | Report::Ended(_)
+            | Report::ManagerEnded(_)
+            | Report::Off
+            | Report::Managed(_)
+            | Report::Unmanaged
             | Report::Failed(_) => None,
         };
         self.pause = if now == self.last {

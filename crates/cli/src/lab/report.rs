@@ -4,6 +4,7 @@ use std::fmt;
 use std::str::FromStr;
 
 use super::plan::NodeSet;
+use crate::args::DaemonKind;
 
 /// From the lab to a node. The end of the pipe ends the node.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -12,23 +13,33 @@ pub(super) enum Order {
     Network,
     /// Start the daemon, or, while it is ending, start it again when it has ended.
     Start,
+    /// From the next start on the daemon is this one.
+    Use(DaemonKind),
+    /// The daemon answers: start what runs on top of it, unless that runs.
+    Manager,
     /// SIGKILL.
     Kill,
     /// SIGSTOP.
     Stop,
     /// SIGCONT.
     Cont,
-    /// SIGTERM, and SIGCONT in case that it is stopped.
+    /// SIGTERM, and SIGCONT in case that it is stopped; what runs on top of it ends first.
     Shutdown,
+    /// SIGKILL for every process of the node, and empty memory.
+    Off,
 }
 
-const ORDERS: [(Order, &str); 6] = [
+const ORDERS: [(Order, &str); 10] = [
     (Order::Network, "network"),
     (Order::Start, "start"),
+    (Order::Use(DaemonKind::Ferrosync), "use ferrosync"),
+    (Order::Use(DaemonKind::Corosync), "use corosync"),
+    (Order::Manager, "manager"),
     (Order::Kill, "kill"),
     (Order::Stop, "stop"),
     (Order::Cont, "cont"),
     (Order::Shutdown, "shutdown"),
+    (Order::Off, "off"),
 ];
 
 impl fmt::Display for Order {
@@ -58,12 +69,29 @@ pub(super) enum Report {
     Running,
     /// The daemon has ended, and how.
     Ended(String),
+    /// What runs on top of the daemon has ended, and how.
+    ManagerEnded(String),
+    /// No process of the node is left.
+    Off,
     /// Something could not be done.
     Failed(String),
     /// What the daemon answered.
     Seen(Seen),
     /// The daemon did not answer, and why.
     Unseen(String),
+    /// What runs on top of the daemon told this.
+    Managed(Managed),
+    /// It told nothing.
+    Unmanaged,
+}
+
+/// What a look at Pacemaker found.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub(super) struct Managed {
+    /// Name of the node that decides for all, while there is one.
+    pub(super) dc: Option<String>,
+    /// Resources that run on this node.
+    pub(super) resources: Vec<String>,
 }
 
 /// What a look at a daemon found.
@@ -99,6 +127,17 @@ impl fmt::Display for Report {
                 seen.members, seen.ring, seen.quorate, seen.groups, seen.delivered, seen.frames
             ),
             Self::Unseen(why) => write!(f, "unseen {}", one_line(why)),
+            Self::ManagerEnded(how) => write!(f, "manager-ended {}", one_line(how)),
+            Self::Off => f.write_str("off"),
+            Self::Managed(managed) => {
+                let dc = managed.dc.as_deref().unwrap_or("-");
+                write!(f, "managed {}", one_line(dc))?;
+                let resources = managed.resources.iter().take(RESOURCES_MAX);
+                resources
+                    .into_iter()
+                    .try_for_each(|name| write!(f, " {}", one_line(name)))
+            }
+            Self::Unmanaged => f.write_str("unmanaged"),
         }
     }
 }
@@ -116,6 +155,10 @@ impl FromStr for Report {
             "failed" => Ok(Self::Failed(rest.to_owned())),
             "seen" => seen(rest).map(Self::Seen).ok_or(Garbled),
             "unseen" => Ok(Self::Unseen(rest.to_owned())),
+            "manager-ended" => Ok(Self::ManagerEnded(rest.to_owned())),
+            "off" => Ok(Self::Off),
+            "managed" => Ok(Self::Managed(managed(rest))),
+            "unmanaged" => Ok(Self::Unmanaged),
             _ => Err(Garbled),
         }
     }
@@ -132,6 +175,17 @@ fn seen(words: &str) -> Option<Seen> {
         frames: words.next()?.parse().ok()?,
     };
     words.next().is_none().then_some(seen)
+}
+
+/// Most resources of one node that the lab shows: a report must fit into a line.
+const RESOURCES_MAX: usize = 64;
+
+fn managed(words: &str) -> Managed {
+    let mut words = words.split(' ').filter(|word| !word.is_empty());
+    Managed {
+        dc: words.next().filter(|dc| *dc != "-").map(str::to_owned),
+        resources: words.map(str::to_owned).collect(),
+    }
 }
 
 /// A text that ends no line and fits into one write to a pipe.
@@ -163,6 +217,14 @@ mod tests {
             Report::Failed("no  tmpfs".into()),
             Report::Seen(seen),
             Report::Unseen(String::new()),
+            Report::ManagerEnded("exit code 0".into()),
+            Report::Off,
+            Report::Managed(Managed::default()),
+            Report::Managed(Managed {
+                dc: Some("node2".into()),
+                resources: vec!["a".into(), "b".into()],
+            }),
+            Report::Unmanaged,
         ];
         for report in reports {
             assert_eq!(report.to_string().trim_end().parse(), Ok(report));

@@ -18,9 +18,9 @@ use super::cluster::{Cluster, Common};
 use super::conf::corosync_conf;
 use super::control::{Asked, Control, Request};
 use super::hub::Hub;
+use super::init::{COROSYNC, PACEMAKERD};
 use super::links::LinkNumber;
 use super::namespaces;
-use super::node::COROSYNC;
 use super::place::{Keep, Paths, Place};
 use super::plan::{self, NodeNumber, NodeSet};
 use super::view::{self, Picture, Style, View};
@@ -250,6 +250,7 @@ impl Lab<'_> {
     fn answer(&mut self, request: Request) -> Result<String> {
         match request {
             Request::Daemon(verb, node) => self.cluster.act(verb, node)?,
+            Request::Replace(node, kind) => self.cluster.replace(node, kind)?,
             Request::Partition(groups) => self.hub.partition(groups)?,
             Request::Heal => {
                 self.hub.heal()?;
@@ -344,6 +345,9 @@ fn node_args(args: &StartArgs, paths: &Paths) -> Result<Vec<NodeArgs>> {
     if corosync.iter().next().is_some() && !Path::new(COROSYNC).exists() {
         bail!("--corosync needs {COROSYNC} (Debian package `corosync`)");
     }
+    if args.pacemaker && !Path::new(PACEMAKERD).exists() {
+        bail!("--pacemaker needs {PACEMAKERD} (Debian package `pacemaker`)");
+    }
     let node = |number: NodeNumber| NodeArgs {
         stage: crate::args::Stage::Keeper,
         number,
@@ -355,6 +359,7 @@ fn node_args(args: &StartArgs, paths: &Paths) -> Result<Vec<NodeArgs>> {
         },
         links: args.links,
         ip: args.ip,
+        manager: args.manager(),
         probe_ms: probe_ms(args.nodes),
     };
     Ok(NodeNumber::all(args.nodes).map(node).collect())

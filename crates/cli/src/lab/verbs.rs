@@ -31,6 +31,12 @@ pub(super) fn run(verb: Verb) -> Result<ExitCode> {
         Verb::Shutdown(node) => daemon(&node, DaemonVerb::Shutdown)?,
         Verb::Start(node) => daemon(&node, DaemonVerb::Start)?,
         Verb::Restart(node) => daemon(&node, DaemonVerb::Restart)?,
+        Verb::Off(node) => daemon(&node, DaemonVerb::Off)?,
+        Verb::Replace {
+            which,
+            node,
+            daemon,
+        } => print(&ask(&which.name, &Request::Replace(node, daemon))?),
         Verb::Partition { which, sides } => print(&ask(&which.name, &Request::Partition(sides))?),
         Verb::Heal { which } => print(&ask(&which.name, &Request::Heal)?),
         Verb::Link {
@@ -82,9 +88,9 @@ const END_WITHIN: Duration = Duration::from_secs(30);
 
 fn down(name: &LabName) -> Result<()> {
     ask(name, &Request::Down)?;
-    let socket = Paths::of(name).socket();
+    let lock = Paths::of(name).lock();
     let deadline = Instant::now() + END_WITHIN;
-    while socket.exists() {
+    while lock.exists() {
         if Instant::now() >= deadline {
             bail!("the lab is still ending");
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::cluster::Node;
+use super::cluster::{ManagerState, Node};
 use super::links::Cable;
 use super::node::word;
 use super::plan::Groups;
@@ -111,6 +111,9 @@ fn describe(node: &Node) -> String {
             seen.members, seen.ring, seen.groups
         );
     }
+    if let Some(manager) = &node.manager {
+        text += &format!(", Pacemaker {}", managed(node, manager));
+    }
     if !node.cables.are_whole() {
         text += &format!(", link {}", node.cables);
     }
@@ -152,6 +155,11 @@ pub(super) fn status_json(picture: &Picture<'_>) -> String {
             "frames": seen.map(|seen| seen.frames),
             "delivered_per_second": node.rates.delivered,
             "frames_per_second": node.rates.frames,
+            "pacemaker": node.manager.as_ref().map(|manager| json!({
+                "state": manager.to_string(),
+                "dc": node.managed.as_ref().and_then(|managed| managed.dc.as_ref()),
+                "resources": node.managed.as_ref().map(|managed| &managed.resources),
+            })),
         })
     };
     let status = json!({
@@ -189,14 +197,20 @@ const COLUMNS: [&str; 10] = [
     "frames/s",
     "members",
 ];
+/// One more where something runs on top of the daemons.
+const MANAGER_COLUMN: &str = "pacemaker";
 
 /// One line of headings and one per node, in columns as wide as needed.
 fn table(nodes: &[Node]) -> Vec<String> {
-    let mut rows = vec![COLUMNS.map(str::to_owned)];
+    let managed = nodes.iter().any(|node| node.manager.is_some());
+    let mut headings = COLUMNS.map(str::to_owned).to_vec();
+    headings.extend(managed.then(|| MANAGER_COLUMN.to_owned()));
+    let columns = headings.len();
+    let mut rows = vec![headings];
     rows.extend(nodes.iter().map(row));
     let width = |column: usize| rows.iter().map(|row| row[column].chars().count()).max();
-    let widths: Vec<usize> = (0..COLUMNS.len()).filter_map(width).collect();
-    let line = |row: &[String; COLUMNS.len()]| {
+    let widths: Vec<usize> = (0..columns).filter_map(width).collect();
+    let line = |row: &Vec<String>| {
         let cells = row
             .iter()
             .zip(&widths)
@@ -207,10 +221,10 @@ fn table(nodes: &[Node]) -> Vec<String> {
     rows.iter().map(line).collect()
 }
 
-fn row(node: &Node) -> [String; COLUMNS.len()] {
+fn row(node: &Node) -> Vec<String> {
     let known = |text: Option<String>| text.unwrap_or_else(|| "-".to_owned());
     let seen = node.seen.as_ref();
-    [
+    let mut cells = vec![
         node.number.to_string(),
         word(&node.daemon),
         node.state.to_string(),
@@ -224,7 +238,26 @@ fn row(node: &Node) -> [String; COLUMNS.len()] {
             || node.silence.as_ref().map(|why| format!("({why})")),
             |seen| Some(seen.members.to_string()),
         )),
-    ]
+    ];
+    cells.extend(node.manager.as_ref().map(|manager| managed(node, manager)));
+    cells
+}
+
+/// What Pacemaker does on a node: who decides, and what runs there.
+fn managed(node: &Node, manager: &ManagerState) -> String {
+    let Some(managed) = &node.managed else {
+        return manager.to_string();
+    };
+    let mut words = match &managed.dc {
+        Some(dc) if *dc == node.number.name() => vec!["DC".to_owned()],
+        Some(_) => Vec::new(),
+        None => vec!["no DC".to_owned()],
+    };
+    words.extend(managed.resources.iter().cloned());
+    if words.is_empty() {
+        words.push(manager.to_string());
+    }
+    words.join(" ")
 }
 
 fn quorum(quorate: bool) -> &'static str {

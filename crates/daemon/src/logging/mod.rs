@@ -1,14 +1,20 @@
-//! Log lines to stderr, syslog and files, formatted as corosync's.
+//! Log lines to stderr, syslog, the journal and files, formatted as corosync's, and all of them to the flight recorder.
 
+mod flight;
+mod format;
+mod to_journal;
 mod to_syslog;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
+use std::path::{Path, PathBuf};
 
-use ferrosync_executive::config::{Debug, Logger, LoggingConfig, Timestamp};
-use ferrosync_executive::log::{Priority, Record};
+use ferrosync_executive::config::{Debug, Logger, LoggingConfig};
+use ferrosync_executive::log::{Priority, Record, Subsystem};
 
+use flight::Flight;
+use to_journal::Journal;
 use to_syslog::Syslog;
 
 /// Where the daemon's lines go.
@@ -17,7 +23,12 @@ pub struct Log {
     config: LoggingConfig,
     host: String,
     syslog: Syslog,
+    /// Takes the place of syslog and standard error.
+    journal: Option<Journal>,
     files: BTreeMap<String, File>,
+    flight: Flight,
+    /// Where recordings go; set when the daemon is in the background.
+    state_dir: Option<PathBuf>,
 }
 
 /// A log file that cannot be opened.
@@ -41,7 +52,10 @@ impl Log {
             syslog: Syslog::new(&config.syslog_facility),
             config,
             host,
+            journal: Journal::detect(),
             files: BTreeMap::new(),
+            flight: Flight::early(),
+            state_dir: None,
         };
         if let Err(failed) = log.open_files() {
             let NotOpened { file, error } = failed;
@@ -60,6 +74,7 @@ impl Log {
             self.syslog = Syslog::new(&config.syslog_facility);
         }
         self.config = config;
+        self.switch_recorder();
         let named: BTreeSet<String> = self.logfiles().collect();
         self.files.retain(|name, _| named.contains(name));
         self.open_files()
@@ -78,54 +93,90 @@ impl Log {
         result
     }
 
-    /// Writes a line wherever its subsystem's configuration says.
-    pub fn write(&mut self, record: &Record) {
-        let logger = self
-            .config
-            .subsystems
-            .get(record.subsystem.name())
-            .unwrap_or(&self.config.default);
-        let to = |target, limit| target && wanted(record.priority, limit, logger.debug);
-        let stderr = to(logger.to_stderr, logger.logfile_priority);
-        let syslog = to(logger.to_syslog, logger.syslog_priority);
-        let file = to(logger.to_logfile, logger.logfile_priority)
-            .then(|| logger.logfile.clone())
-            .flatten();
-        if !stderr && !syslog && file.is_none() {
+    /// Starts the flight recorder of this process, if it is configured, and saves what daemons recorded that ended
+    /// without a word. Called when the process is the one that will run.
+    pub fn start_recorder(&mut self, state_dir: &Path) {
+        self.state_dir = Some(state_dir.to_owned());
+        for (pid, saved) in flight::save_leftovers(state_dir) {
+            let (priority, text) = match saved {
+                Ok(path) => {
+                    let path = path.display();
+                    let text = format!(
+                        "Process {pid} ended without a word, its flight recorder is saved in {path}"
+                    );
+                    (Priority::Warning, text)
+                }
+                Err(e) => (
+                    Priority::Error,
+                    format!("Can't store blackbox file of process {pid}: {e}"),
+                ),
+            };
+            self.write(&Record::new(Subsystem::Main, priority, text));
+        }
+        self.switch_recorder();
+    }
+
+    /// Writes what the flight recorder holds into a file of the state directory; its name.
+    ///
+    /// # Errors
+    /// Nothing is recorded, or the file cannot be written.
+    pub fn dump_recorder(&self) -> std::io::Result<PathBuf> {
+        let state_dir = self.state_dir.as_deref();
+        let state_dir = state_dir.ok_or(std::io::ErrorKind::NotFound)?;
+        self.flight.dump(state_dir)
+    }
+
+    /// Records no more: what was recorded is saved, and nobody needs to find it.
+    pub fn stop_recorder(&mut self) {
+        self.flight.stop();
+    }
+
+    fn switch_recorder(&mut self) {
+        if self.state_dir.is_none() {
             return;
         }
-        let tag = record.subsystem.name();
-        let text = record.text.trim_end();
-        if syslog {
-            let line = format!("  [{tag:<6}] {text}");
-            self.syslog.write(record.priority, &line);
+        if !self.config.blackbox {
+            return self.flight.stop();
         }
-        if !stderr && file.is_none() {
-            return;
-        }
-        let time = self.timestamp();
-        let word = word(record.priority);
-        if stderr {
-            let line = format!("{time}{word:<7} [{tag:<6}] {text}\n");
-            // Nobody may be listening any more; the other targets have the line.
-            let _lost = std::io::stderr().lock().write_all(line.as_bytes());
-        }
-        if let Some(file) = file.and_then(|name| self.files.get_mut(&name)) {
-            let pid = std::process::id();
-            let line = format!(
-                "{time}[{pid}] {} corosync {word:<7} [{tag:<6}] {text}\n",
-                self.host
+        if let Err(e) = self.flight.start() {
+            let text = format!(
+                "Unable to initialize log flight recorder. The most common cause of this error is not enough space on \
+                 /dev/shm. Corosync will continue work, but blackbox will not be available: {e}"
             );
-            let _disk_full = file.write_all(line.as_bytes());
+            self.write(&Record::new(Subsystem::Main, Priority::Warning, text));
         }
     }
 
-    fn timestamp(&self) -> String {
-        let now = jiff::Zoned::now();
-        match self.config.timestamp {
-            Timestamp::Off => String::new(),
-            Timestamp::Seconds => now.strftime("%b %d %H:%M:%S ").to_string(),
-            Timestamp::Milliseconds => now.strftime("%b %d %H:%M:%S%.3f ").to_string(),
+    /// Writes a line wherever its subsystem's configuration says (`docs/deviations.md`, D-99).
+    pub fn write(&mut self, record: &Record) {
+        self.flight.record(record);
+        let logger = self.config.subsystems.get(record.subsystem.name());
+        let logger = logger.unwrap_or(&self.config.default);
+        let to = |target, limit| target && wanted(record.priority, limit, logger.debug);
+        let mut stderr = to(logger.to_stderr, logger.logfile_priority);
+        let mut syslog = to(logger.to_syslog, logger.syslog_priority);
+        let file = to(logger.to_logfile, logger.logfile_priority)
+            .then_some(logger.logfile.as_ref())
+            .flatten();
+        if let Some(file) = file.and_then(|name| self.files.get_mut(name)) {
+            let line = format::to_file(&self.config, record, &self.host);
+            let _disk_full = file.write_all(line.as_bytes());
+        }
+        if let Some(journal) = self.journal.as_mut().filter(|_| stderr || syslog) {
+            let message = format::to_syslog(&self.config, record);
+            let sent = journal.write(record, self.syslog.facility(), &message);
+            if sent.is_ok() {
+                (stderr, syslog) = (false, false);
+            }
+        }
+        if syslog {
+            let line = format::to_syslog(&self.config, record);
+            self.syslog.write(record.priority, &line);
+        }
+        if stderr {
+            let line = format::to_stderr(&self.config, record);
+            // Nobody may be listening any more; the other targets have the line.
+            let _lost = std::io::stderr().lock().write_all(line.as_bytes());
         }
     }
 
@@ -171,26 +222,12 @@ fn wanted(priority: Priority, limit: u8, debug: Debug) -> bool {
     }
 }
 
-const fn word(priority: Priority) -> &'static str {
-    match priority {
-        Priority::Emergency => "emerg",
-        Priority::Alert => "alert",
-        Priority::Critical => "crit",
-        Priority::Error => "error",
-        Priority::Warning => "warning",
-        Priority::Notice => "notice",
-        Priority::Info => "info",
-        Priority::Debug => "debug",
-        Priority::Trace => "trace",
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use std::fs;
     use std::path::Path;
 
-    use ferrosync_executive::log::Subsystem;
+    use ferrosync_executive::config::Timestamp;
 
     use super::*;
 
@@ -215,11 +252,8 @@ mod tests {
     }
 
     fn say(log: &mut Log, priority: Priority, text: &str) {
-        log.write(&Record {
-            subsystem: Subsystem::Main,
-            priority,
-            text: text.to_owned(),
-        });
+        let record = Record::new(Subsystem::Main, priority, text.to_owned());
+        log.write(&record);
     }
 
     /// The last words of the lines in a file.

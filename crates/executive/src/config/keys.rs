@@ -329,9 +329,11 @@ pub static KEYS: &[KeySpec] = &[
     key("resources.watchdog_device", Text, Always),
     key("resources.watchdog_timeout", U32, Always),
     key("resources.system.memory_used.max", Text, Always),
-    key("resources.system.memory_used.poll_period", U64, Nowhere),
+    key("resources.system.memory_used.poll_period", U64, Always),
+    key("resources.system.memory_used.recovery", Text, Always),
     key("resources.system.load_15min.max", Text, Always),
-    key("resources.system.load_15min.poll_period", U64, Nowhere),
+    key("resources.system.load_15min.poll_period", U64, Always),
+    key("resources.system.load_15min.recovery", Text, Always),
     // pload: read from the map as numbers, stored from the file as texts
     key("pload.count", Text, Nowhere),
     key("pload.size", Text, Nowhere),

@@ -1,6 +1,6 @@
 //! Trackers and what they are to be told.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, VecDeque};
 use std::sync::Arc;
 
 use ferrosync_wire::ipc::{CsError, cmap};
@@ -126,11 +126,10 @@ impl Tracker {
         }
     }
 
-    /// Where the tracker stands in C's order: those with longer names hear first, under one name those of the key
-    /// alone before those of the prefix (libqb `lib/trie.c:trie_notify`, v2.0.6).
-    fn rank(&self) -> (core::cmp::Reverse<usize>, bool) {
-        let len = self.name.as_ref().map_or(0, |name| name.len());
-        (core::cmp::Reverse(len), self.flags.has(cmap::TRACK_PREFIX))
+    /// Whether it is for a whole prefix, which is told after those of the key alone (libqb `lib/trie.c:trie_notify`,
+    /// v2.0.6).
+    const fn rank(&self) -> bool {
+        self.flags.has(cmap::TRACK_PREFIX)
     }
 
     /// Trackers of a prefix hear in the order in which they came, others in the opposite order
@@ -140,10 +139,71 @@ impl Tracker {
     }
 }
 
-/// All trackers, in the order in which they hear of a change, and what they have not heard yet.
+/// All trackers by name, so that a change costs what concerns it and not what there is.
+#[derive(Debug, Default)]
+struct Index {
+    /// Those of one name in the order in which they hear; without a name under the empty one.
+    by_name: BTreeMap<Box<str>, Vec<Tracker>>,
+    /// How many names have so many bytes.
+    lengths: BTreeMap<usize, usize>,
+    names: BTreeMap<TrackerId, Box<str>>,
+    /// Trackers that were asked whether they cover a key.
+    #[cfg(test)]
+    asked: core::cell::Cell<u64>,
+}
+
+impl Index {
+    fn insert(&mut self, tracker: Tracker) {
+        let name: Box<str> = tracker.name.clone().unwrap_or_default();
+        self.names.insert(tracker.id, name.clone());
+        let len = name.len();
+        let list = self.by_name.entry(name).or_default();
+        if list.is_empty() {
+            *self.lengths.entry(len).or_default() += 1;
+        }
+        let rank = tracker.rank();
+        let at = if tracker.queues() {
+            list.partition_point(|other| other.rank() <= rank)
+        } else {
+            list.partition_point(|other| other.rank() < rank)
+        };
+        list.insert(at, tracker);
+    }
+
+    fn remove(&mut self, id: TrackerId) -> Option<Tracker> {
+        let name = self.names.remove(&id)?;
+        let list = self.by_name.get_mut(&name)?;
+        let at = list.iter().position(|tracker| tracker.id == id)?;
+        let tracker = list.remove(at);
+        if list.is_empty() {
+            self.by_name.remove(&name);
+            if let Some(count) = self.lengths.get_mut(&name.len()) {
+                *count -= 1;
+                if *count == 0 {
+                    self.lengths.remove(&name.len());
+                }
+            }
+        }
+        Some(tracker)
+    }
+
+    /// Those who care for a key, in C's order: the longest names first.
+    fn covering<'a>(&'a self, key: &'a Key) -> impl Iterator<Item = &'a Tracker> + 'a {
+        let lengths = self.lengths.range(..=key.as_str().len()).rev();
+        let names = lengths.filter_map(|(len, _)| key.as_str().get(..*len));
+        let lists = names.filter_map(|name| self.by_name.get(name));
+        lists.flatten().filter(move |tracker| {
+            #[cfg(test)]
+            self.asked.set(self.asked.get() + 1);
+            tracker.covers(key)
+        })
+    }
+}
+
+/// All trackers, and what they have not heard yet.
 #[derive(Debug, Default)]
 pub(super) struct Trackers {
-    list: Vec<Tracker>,
+    index: Index,
     last_id: u64,
     waiting: VecDeque<Notification>,
     lost: u64,
@@ -155,35 +215,28 @@ impl Trackers {
         name: Option<&str>,
         flags: TrackFlags,
     ) -> Result<TrackerId, CsError> {
-        if self.list.len() >= TrackerId::MAX {
+        if self.index.names.len() >= TrackerId::MAX {
             return Err(CsError::NoMemory);
         }
         self.last_id += 1;
-        let tracker = Tracker {
-            id: TrackerId(self.last_id),
+        let id = TrackerId(self.last_id);
+        self.index.insert(Tracker {
+            id,
             name: name.filter(|name| !name.is_empty()).map(Into::into),
             flags,
-        };
-        let rank = tracker.rank();
-        let at = if tracker.queues() {
-            self.list.partition_point(|other| other.rank() <= rank)
-        } else {
-            self.list.partition_point(|other| other.rank() < rank)
-        };
-        self.list.insert(at, tracker);
-        Ok(TrackerId(self.last_id))
+        });
+        Ok(id)
     }
 
     /// Gives the name under which the tracker was.
     pub(super) fn delete(&mut self, id: TrackerId) -> Result<Option<Box<str>>, CsError> {
-        let at = self.list.iter().position(|tracker| tracker.id == id);
-        let at = at.ok_or(CsError::NotExist)?;
-        Ok(self.list.remove(at).name)
+        let tracker = self.index.remove(id).ok_or(CsError::NotExist)?;
+        Ok(tracker.name)
     }
 
     /// Whether anybody cares for a key.
     pub(super) fn watch(&self, key: &Key) -> Watched {
-        if self.list.iter().any(|tracker| tracker.covers(key)) {
+        if self.index.covering(key).next().is_some() {
             Watched::Yes
         } else {
             Watched::No
@@ -194,8 +247,8 @@ impl Trackers {
     pub(super) fn note(&mut self, change: Change) {
         let event = change.event.code();
         let change = Arc::new(change);
-        for tracker in &self.list {
-            if !tracker.flags.has(event) || !tracker.covers(&change.key) {
+        for tracker in self.index.covering(&change.key) {
+            if !tracker.flags.has(event) {
                 continue;
             }
             if self.waiting.len() >= Notification::MAX {
@@ -215,5 +268,40 @@ impl Trackers {
 
     pub(super) const fn lost(&self) -> u64 {
         self.lost
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const KEYS: u64 = 10_000;
+    const TRACKERS: u64 = 1_000;
+
+    #[test]
+    fn a_change_asks_those_whom_it_may_concern_and_nobody_else() {
+        let mut trackers = Trackers::default();
+        for n in 0..TRACKERS {
+            let name = format!("group{n:03}.");
+            trackers.add(Some(&name), TrackFlags::ALL).unwrap();
+        }
+        let everything = trackers.add(None, TrackFlags::ALL).unwrap();
+        for n in 0..KEYS {
+            let key = Key::new(&format!("group{:03}.key{n}", n % TRACKERS)).unwrap();
+            assert_eq!(trackers.watch(&key), Watched::Yes);
+            trackers.note(Change {
+                key,
+                event: TrackEvent::Add,
+                new: None,
+                old: None,
+            });
+        }
+        assert_eq!(trackers.waiting.len() as u64, 2 * KEYS);
+        // One to find out that somebody cares, two to tell.
+        assert_eq!(trackers.index.asked.get(), 3 * KEYS);
+        trackers.delete(everything).unwrap();
+        let other = Key::new("other.key").unwrap();
+        assert_eq!(trackers.watch(&other), Watched::No);
+        assert_eq!(trackers.index.asked.get(), 3 * KEYS);
     }
 }

@@ -195,12 +195,9 @@ fn member_changes(transport: &Transport, old: &Config, new: &Config) -> Vec<Stri
     gone.chain(come).collect()
 }
 
+#[track_caller]
 const fn record(priority: Priority, text: String) -> Record {
-    Record {
-        subsystem: Subsystem::Totem,
-        priority,
-        text,
-    }
+    Record::new(Subsystem::Totem, priority, text)
 }
 
 /// 1 while the map is between two configurations. C distinguishes which of its parts look at which.

@@ -1,11 +1,14 @@
-//! The services of a node. `mon` and `wd` come later (`docs/deviations.md`, D-17).
+//! The services of a node.
 
 pub mod cfg;
 pub mod cmap;
 pub mod cpg;
+pub mod mon;
 pub mod pload;
 pub mod quorum;
+mod resource_state;
 pub mod votequorum;
+pub mod wd;
 
 use ferrosync_wire::ServiceId;
 
@@ -20,6 +23,8 @@ pub(crate) struct Services {
     cpg: cpg::Cpg,
     quorum: quorum::Quorum,
     pload: pload::Pload,
+    mon: mon::Mon,
+    wd: wd::Wd,
     /// Only where the configuration names it as provider.
     votequorum: Option<votequorum::Votequorum>,
 }
@@ -32,6 +37,8 @@ impl Services {
             cpg: cpg::Cpg::new(config),
             quorum: quorum::Quorum::new(config),
             pload: pload::Pload::new(),
+            mon: mon::Mon::new(),
+            wd: wd::Wd::new(),
             votequorum: votequorum::Votequorum::from_config(config),
         }
     }
@@ -43,6 +50,8 @@ impl Services {
             ServiceId::CPG => Some(&self.cpg),
             ServiceId::QUORUM => Some(&self.quorum),
             ServiceId::PLOAD => Some(&self.pload),
+            ServiceId::MON => Some(&self.mon),
+            ServiceId::WD => Some(&self.wd),
             ServiceId::VOTEQUORUM => self.votequorum.as_ref().map(|v| v as &dyn Service),
             _ => None,
         }
@@ -55,6 +64,8 @@ impl Services {
             ServiceId::CPG => Some(&mut self.cpg),
             ServiceId::QUORUM => Some(&mut self.quorum),
             ServiceId::PLOAD => Some(&mut self.pload),
+            ServiceId::MON => Some(&mut self.mon),
+            ServiceId::WD => Some(&mut self.wd),
             ServiceId::VOTEQUORUM => self.votequorum.as_mut().map(|v| v as &mut dyn Service),
             _ => None,
         }
@@ -93,10 +104,12 @@ impl Services {
     }
 }
 
-const LOAD_ORDER: [ServiceId; 5] = [
+const LOAD_ORDER: [ServiceId; 7] = [
     ServiceId::CMAP,
     ServiceId::CFG,
     ServiceId::CPG,
     ServiceId::PLOAD,
+    ServiceId::MON,
+    ServiceId::WD,
     ServiceId::QUORUM,
 ];

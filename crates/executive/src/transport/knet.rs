@@ -15,6 +15,7 @@ use ferrosync_wire::knet::HostId;
 use ferrosync_wire::totem::Header;
 use ferrosync_wire::{Decode as _, Instant, NodeId, Reader};
 
+use super::complaints::Complaints;
 use super::keys::Keys;
 use super::{Peers, SharedKey, carries};
 use crate::config::{BlockUnlisted, CompressionConfig, Config, KnetConfig, KnetLink, LinkMode};
@@ -54,6 +55,7 @@ pub struct KnetTransport {
     policy: Policy,
     /// Frames for other nodes, and of channels that nobody uses.
     not_for_us: u64,
+    complaints: Complaints,
 }
 
 impl KnetTransport {
@@ -79,6 +81,7 @@ impl KnetTransport {
             keys,
             policy: policy(transport.link_mode),
             not_for_us: 0,
+            complaints: Complaints::default(),
         };
         let alone = Network {
             nodes: &[],
@@ -171,6 +174,9 @@ impl KnetTransport {
     ) -> Option<Bytes> {
         let source = from.ip();
         self.knet.handle(now, Input::Datagram { source, bytes });
+        let drops = self.knet.drops();
+        let complaint = self.complaints.about(now, &drops, from, bytes.len());
+        outputs.extend(complaint.map(NodeOutput::Log));
         self.drain(Carries::Ring, outputs)
     }
 

@@ -2,6 +2,7 @@
 //!
 //! A closed set, so an enum.
 
+mod complaints;
 mod keys;
 mod knet;
 mod peers;

@@ -1,6 +1,8 @@
 //! The server with every sort of client: ours, C's, and hostile ones.
 
 #[cfg(test)]
+mod flight;
+#[cfg(test)]
 mod hostile;
 #[cfg(test)]
 mod libqb;

@@ -4,13 +4,16 @@ use core::net::IpAddr;
 
 use bytes::Bytes;
 use ferrosync_wire::codec::{Decode as _, Reader};
-use ferrosync_wire::knet::{DataHeader, Frame, HostId, MESSAGE_MAX, Packet, Part, Ping, Probe};
+use ferrosync_wire::knet::{
+    DataHeader, Frame, HostId, MESSAGE_MAX, Packet, Part, Ping, PingReason, Probe, Seq,
+};
 use ferrosync_wire::{Instant, LinkId};
 
 use super::{Knet, Output, Sources};
 use crate::crypto::Opened;
 use crate::defrag::{Fragment, Outcome};
 use crate::host::{Link, Reach};
+use crate::link::Peer;
 use crate::stamp;
 use crate::stats::Kind;
 use crate::window::Sighting;
@@ -54,6 +57,9 @@ impl Knet {
                 self.on_data(now, (from, id), header, payload, datagram);
             }
             Packet::Ping(ping) => {
+                let new = ping.seq == Seq(0) && ping.reason == PingReason::Timer;
+                let peer = if new { Peer::Started } else { Peer::Runs };
+                link.heartbeat.handle_ping(peer);
                 if let Some(host) = self.hosts.get_mut(&from) {
                     host.on_ping(ping.seq, ping.reason);
                 }

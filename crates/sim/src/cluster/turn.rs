@@ -1,12 +1,15 @@
 //! One turn of a machine's event loop: a timer, a datagram or something a client does, and what follows.
 
+use std::net::SocketAddr;
+
+use bytes::Bytes;
 use ferrosync_executive::config::{Config, KeySource, TransportConfig};
 use ferrosync_executive::output::{Control, Credentials, LibInput, NodeInput};
 use ferrosync_executive::transport::{Secrets, SharedKey};
 use ferrosync_executive::{Admit, Boot, Node, pump};
 use ferrosync_totem::srp::RxOrder;
 use ferrosync_wire::totem::Kind;
-use ferrosync_wire::{ConnId, Duration, RingId, RingSeq, ServiceId};
+use ferrosync_wire::{ConnId, Duration, LinkId, RingId, RingSeq, ServiceId};
 
 use super::{Cluster, Event, kind};
 use crate::host::{Act, SimHost, Socket, StoreBehaviour};
@@ -244,6 +247,21 @@ impl Cluster {
             pump::drain_held(node, conn, &mut host);
             self.drain(i);
         }
+    }
+
+    /// A datagram that the network did not carry arrives at a machine.
+    pub(crate) fn hear(&mut self, i: usize, from: SocketAddr, link: LinkId, bytes: Bytes) {
+        if let Some(node) = &mut self.machines[i].node {
+            let order = RxOrder::Arrival;
+            let input = NodeInput::Datagram {
+                link,
+                from,
+                bytes,
+                order,
+            };
+            node.handle(self.now, input);
+        }
+        self.drain(i);
     }
 
     /// Carries out what a node wants, by the production code, and passes on what comes of it.

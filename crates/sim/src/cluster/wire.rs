@@ -145,4 +145,4 @@ const MCAST_SEQ: usize = 17;
 const IP_AND_UDP: usize = 28;
 
 /// The port of every node.
-const PORT: u16 = 5405;
+pub(crate) const PORT: u16 = 5405;

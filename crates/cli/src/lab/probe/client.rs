@@ -69,7 +69,9 @@ impl Connections {
         };
         // Groups and counters are only for show; but a daemon that does not answer is not well.
         seen.groups = u32::try_from(self.cpg.groups()?.len()).unwrap_or(u32::MAX);
-        seen.delivered = counter(&mut self.configuration, "runtime.services.cpg.3.rx")?;
+        for key in DELIVERED {
+            seen.delivered += counter(&mut self.configuration, key)?;
+        }
         seen.frames = counter(&mut self.statistics, "stats.srp.mcast_rx")?;
         Ok(seen)
     }
@@ -124,6 +126,9 @@ impl Connections {
         })
     }
 }
+
+/// Messages, and the parts in which libcpg sends those that are too long for one request.
+const DELIVERED: [&str; 2] = ["runtime.services.cpg.3.rx", "runtime.services.cpg.6.rx"];
 
 /// A key that is missing counts as zero. Any other error is told: after a missed answer the connection is of no use.
 fn counter(map: &mut Cmap, key: &str) -> Result<u64> {

@@ -118,7 +118,7 @@ enum Paint {
 /// Green with quorum, yellow without, red where no daemon runs.
 fn paint(node: &Node) -> Paint {
     match (&node.state, &node.seen) {
-        (State::Ended(_) | State::Lost, _) => Paint::Colour(Color::Red),
+        (State::Ended(_) | State::Off | State::Lost, _) => Paint::Colour(Color::Red),
         (_, Some(seen)) if seen.quorate => Paint::Colour(Color::Green),
         (State::Booting | State::Running | State::Stopped | State::Ending, _) => {
             Paint::Colour(Color::Yellow)

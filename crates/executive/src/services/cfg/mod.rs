@@ -3,6 +3,7 @@
 //! Tells tools how nodes are reached, has all nodes read their configuration again, ends nodes, and lets other programs
 //! have a say before this node shuts down.
 
+mod keychange;
 mod links;
 mod reload;
 mod shutdown;
@@ -165,6 +166,7 @@ impl Service for Cfg {
         match timer {
             TIMER_VOTE => self.vote_over(cx),
             TIMER_CRYPTO => self.reload.tell_again(cx),
+            TIMER_KEY => self.reload.key_timeout(cx),
             _ => tell_shutdown(cx),
         }
     }
@@ -275,6 +277,7 @@ const TELL_AGAIN: Duration = Duration::from_millis(10);
 const TIMER_VOTE: u32 = 0;
 const TIMER_TELL: u32 = 1;
 const TIMER_CRYPTO: u32 = 2;
+const TIMER_KEY: u32 = 3;
 
 #[cfg(test)]
 mod tests;

@@ -2,8 +2,7 @@
 //! message_handler_req_exec_cfg_reconfig_crypto`, v3.1.7).
 //!
 //! Any node tells the ring, every node reads its own files, and the one that told answers its client when it is done
-//! itself. A node whose key changed then tells the ring that it is about to use the new one: when it hears that
-//! itself, all have had the chance to load it. Hearing that it does, it forgets the old one. No node leads.
+//! itself. A node whose key changed then tells the ring, see [`super::keychange`]. No node leads.
 
 use ferrosync_wire::exec::Source;
 use ferrosync_wire::exec::cfg::Message;
@@ -11,6 +10,7 @@ use ferrosync_wire::ipc::cfg::ConfigReloaded;
 use ferrosync_wire::ipc::{Answer, CsError};
 use ferrosync_wire::{ConnId, Duration, NodeId};
 
+use super::keychange::{Event, KeyChange, Todo};
 use crate::log::{Priority, Subsystem};
 use crate::reload::{CryptoChange, CryptoPhase};
 use crate::service::Ctx;
@@ -22,6 +22,7 @@ pub(super) struct Reload {
     sent: Vec<ConnId>,
     /// Clients whose reload is being done.
     waiting: Vec<ConnId>,
+    key: KeyChange,
     /// What the ring had no room for.
     untold: Option<CryptoPhase>,
 }
@@ -55,7 +56,7 @@ impl Reload {
     /// This node has done it, or could not.
     pub(super) fn done(&mut self, cx: &mut Ctx<'_>, result: Result<CryptoChange, CsError>) {
         if result == Ok(CryptoChange::Loaded) {
-            self.tell(cx, CryptoPhase::Activate);
+            self.key_event(cx, Event::Loaded);
         }
         let status = result.map(|_| ());
         for conn in std::mem::take(&mut self.waiting) {
@@ -63,21 +64,37 @@ impl Reload {
         }
     }
 
-    /// A node takes a step to its new key. Only this one's own steps are its business.
+    /// A node takes a step to its new key.
     pub(super) fn phase(&mut self, cx: &mut Ctx<'_>, from: NodeId, number: u32) {
         let phase = match number {
             Message::CRYPTO_ACTIVATE => CryptoPhase::Activate,
             Message::CRYPTO_CLEANUP => CryptoPhase::Cleanup,
             _ => return,
         };
-        if from != cx.me() {
-            return;
+        if from == cx.me() {
+            let text = format!("Crypto reconfiguration phase {number}");
+            cx.log(Subsystem::Cfg, Priority::Debug, text);
         }
-        let text = format!("Crypto reconfiguration phase {number}");
-        cx.log(Subsystem::Cfg, Priority::Debug, text);
-        cx.crypto_phase(phase);
-        if phase == CryptoPhase::Activate {
-            self.tell(cx, CryptoPhase::Cleanup);
+        self.key_event(cx, Event::Heard(from, phase));
+    }
+
+    /// What was to be waited for the change of key has passed.
+    pub(super) fn key_timeout(&mut self, cx: &mut Ctx<'_>) {
+        self.key_event(cx, Event::Elapsed);
+    }
+
+    fn key_event(&mut self, cx: &mut Ctx<'_>, event: Event) {
+        let Todo { step, tell, wait } = self.key.take(cx.me(), cx.members(), event);
+        if let Some(phase) = step {
+            cx.crypto_phase(phase);
+        }
+        if let Some(phase) = tell {
+            self.tell(cx, phase);
+        }
+        match wait {
+            Some(wait) => cx.set_timer(super::TIMER_KEY, cx.now() + wait),
+            None if step.is_some() || tell.is_some() => cx.cancel_timer(super::TIMER_KEY),
+            None => {}
         }
     }
 

@@ -1,10 +1,11 @@
 //! One client of the map: its iterations and trackers.
 
 use std::collections::BTreeMap;
+use std::ops::Bound;
 
 use ferrosync_wire::Value;
 use ferrosync_wire::ipc::CsError;
-use ferrosync_wire::ipc::cmap::{TRACK_ADD, TRACK_DELETE, TRACK_MODIFY};
+use ferrosync_wire::ipc::cmap::{TRACK_ADD, TRACK_DELETE, TRACK_MODIFY, TRACK_PREFIX};
 
 use super::stats;
 use crate::icmap::{Cursor, TrackFlags, TrackerId};
@@ -113,15 +114,16 @@ impl Conn {
         name: Option<&str>,
         flags: TrackFlags,
         instance: u64,
-        told: BTreeMap<String, Value>,
+        seen: &BTreeMap<String, Value>,
     ) -> u64 {
         let handle = self.new_handle();
-        let tracker = StatsTracker {
+        let mut tracker = StatsTracker {
             name: name.map(str::to_owned),
             flags,
             instance,
-            told,
+            told: BTreeMap::new(),
         };
+        tracker.remember(seen);
         self.trackers.insert(handle, Tracker::Stats(tracker));
         handle
     }
@@ -162,37 +164,57 @@ impl Conn {
 
 impl StatsTracker {
     /// Reports every difference that the client wants to hear of: instance, key, event, value now and before.
+    ///
+    /// Of a whole prefix it hears which keys come and go, of one key when its value changes; pauses move through their
+    /// keys, which is no coming and going (corosync `stats.c:stats_trigger_trackers, stats_map_notify_fn`, v3.1.7).
     pub(super) fn compare(
         &mut self,
         now: &BTreeMap<String, Value>,
         mut report: impl FnMut(u64, &str, i32, Option<&Value>, Option<&Value>),
     ) {
-        for (key, value) in now.iter().filter(|(key, _)| self.covers(key)) {
-            match self.told.get(key) {
-                None if self.flags.has(TRACK_ADD) => {
-                    report(self.instance, key, TRACK_ADD, Some(value), None);
-                }
-                Some(old) if old != value && self.flags.has(TRACK_MODIFY) => {
+        let told = std::mem::take(&mut self.told);
+        for (key, value) in self.under(now) {
+            let comes = self.flags.has(TRACK_ADD) && !key.starts_with(stats::PAUSES);
+            let changes = self.flags.has(TRACK_MODIFY) && !self.flags.has(TRACK_PREFIX);
+            match told.get(key) {
+                None if comes => report(self.instance, key, TRACK_ADD, Some(value), None),
+                Some(old) if old != value && changes => {
                     report(self.instance, key, TRACK_MODIFY, Some(value), Some(old));
                 }
                 Some(_) | None => {}
             }
         }
-        for (key, old) in self.told.iter().filter(|(key, _)| self.covers(key)) {
-            if !now.contains_key(key) && self.flags.has(TRACK_DELETE) {
+        for (key, old) in &told {
+            let goes = self.flags.has(TRACK_DELETE) && !key.starts_with(stats::PAUSES);
+            if goes && !now.contains_key(key) {
                 report(self.instance, key, TRACK_DELETE, None, Some(old));
             }
         }
-        self.told.clone_from(now);
+        self.remember(now);
     }
 
-    fn covers(&self, key: &str) -> bool {
-        let prefix = self.flags.has(ferrosync_wire::ipc::cmap::TRACK_PREFIX);
-        match &self.name {
-            None => prefix,
-            Some(name) if prefix => key.starts_with(name.as_str()),
-            Some(name) => key == name,
-        }
+    fn remember(&mut self, now: &BTreeMap<String, Value>) {
+        let told = self.under(now);
+        self.told = told
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
+    }
+
+    /// The keys that it is for.
+    fn under<'a>(
+        &'a self,
+        map: &'a BTreeMap<String, Value>,
+    ) -> impl Iterator<Item = (&'a String, &'a Value)> + 'a {
+        let prefix = self.flags.has(TRACK_PREFIX);
+        let name = self.name.as_deref().unwrap_or("");
+        map.range::<str, _>((Bound::Included(name), Bound::Unbounded))
+            .take_while(move |(key, _)| {
+                if prefix {
+                    key.starts_with(name)
+                } else {
+                    *key == name
+                }
+            })
     }
 }
 

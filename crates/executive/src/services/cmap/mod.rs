@@ -143,8 +143,9 @@ impl Cmap {
                 Ok(client.add_tracker(tracker, instance))
             }
             Map::Stats => {
+                stats::check_flags(flags)?;
                 let seen = stats::all(cx.core());
-                let handle = client.add_stats_tracker(name, flags, instance, seen);
+                let handle = client.add_stats_tracker(name, flags, instance, &seen);
                 self.arm_stats_timer(cx);
                 Ok(handle)
             }

@@ -6,10 +6,13 @@ use std::collections::BTreeMap;
 
 use ferrosync_totem::srp::SrpStats;
 use ferrosync_wire::ipc::CsError;
+use ferrosync_wire::ipc::cmap::{TRACK_ADD, TRACK_DELETE, TRACK_PREFIX};
 use ferrosync_wire::{ConnId, Value};
 
 use crate::clients::Client;
 use crate::core::Core;
+use crate::icmap::TrackFlags;
+use crate::pauses::milliseconds;
 use crate::service::Ctx;
 
 /// Every key with its value now.
@@ -21,18 +24,41 @@ pub(super) fn all(core: &Core) -> BTreeMap<String, Value> {
         knet::all(transport, &mut map);
     }
     ipcs(core, &mut map);
+    pauses(core, &mut map);
     map
 }
 
-/// One value.
+/// One value, without a look at everything else: tools ask for key after key.
 pub(super) fn get(core: &Core, name: &str) -> Option<Value> {
-    all(core).remove(name)
+    let mut map = BTreeMap::new();
+    let section = name.strip_prefix("stats.")?.split('.').next()?;
+    match section {
+        "pg" => pg(core, &mut map),
+        "srp" => srp(core, &mut map),
+        "knet" => knet::all(core.transport().as_knet()?, &mut map),
+        "ipcs" => match conn_of(name) {
+            Some(conn) => ipcs_conn(conn, core.clients().get(conn)?, &mut map),
+            None => ipcs_global(core, &mut map),
+        },
+        "schedmiss" => pauses(core, &mut map),
+        _ => {}
+    }
+    map.remove(name)
+}
+
+/// Whether a tracker of the statistics may want this: of a whole prefix both what comes and what goes, or nothing
+/// (corosync `stats.c:stats_map_track_add`, v3.1.7).
+pub(super) fn check_flags(flags: TrackFlags) -> Result<(), CsError> {
+    if flags.has(TRACK_PREFIX) && !(flags.has(TRACK_ADD) && flags.has(TRACK_DELETE)) {
+        return Err(CsError::NotSupported);
+    }
+    Ok(())
 }
 
 /// The keys that a client may write reset counters; all others only tell.
 pub(super) fn set(cx: &mut Ctx<'_>, name: &str) -> Result<(), CsError> {
     match name {
-        "stats.clear.schedmiss" => {}
+        "stats.clear.schedmiss" => cx.clear_pauses(),
         "stats.clear.knet" => cx.clear_link_stats(),
         "stats.clear.totem" => cx.clear_ring_stats(),
         "stats.clear.ipc" => cx.clear_client_stats(),
@@ -40,6 +66,7 @@ pub(super) fn set(cx: &mut Ctx<'_>, name: &str) -> Result<(), CsError> {
             cx.clear_ring_stats();
             cx.clear_client_stats();
             cx.clear_link_stats();
+            cx.clear_pauses();
         }
         other if other.starts_with("stats.clear.") => return Err(CsError::NotSupported),
         _ => return Err(CsError::Access),
@@ -114,6 +141,13 @@ fn srp(core: &Core, map: &mut BTreeMap<String, Value>) {
 }
 
 fn ipcs(core: &Core, map: &mut BTreeMap<String, Value>) {
+    ipcs_global(core, map);
+    for (conn, client) in core.clients().iter() {
+        ipcs_conn(conn, client, map);
+    }
+}
+
+fn ipcs_global(core: &Core, map: &mut BTreeMap<String, Value>) {
     let clients = core.clients();
     let active = clients.iter().count() as u64;
     put(map, "stats.ipcs.global.active", Value::U64(active));
@@ -122,9 +156,12 @@ fn ipcs(core: &Core, map: &mut BTreeMap<String, Value>) {
         "stats.ipcs.global.closed",
         Value::U64(clients.closed()),
     );
-    for (conn, client) in clients.iter() {
-        ipcs_conn(conn, client, map);
-    }
+}
+
+/// The connection that a key of the statistics is about.
+fn conn_of(name: &str) -> Option<ConnId> {
+    let number = name.split('.').nth(4)?.strip_prefix("0x")?;
+    u64::from_str_radix(number, 16).ok().map(ConnId)
 }
 
 fn ipcs_conn(conn: ConnId, client: &Client, map: &mut BTreeMap<String, Value>) {
@@ -158,6 +195,19 @@ fn ipcs_conn(conn: ConnId, client: &Client, map: &mut BTreeMap<String, Value>) {
     }
 }
 
+/// When the process did not run, the youngest first.
+fn pauses(core: &Core, map: &mut BTreeMap<String, Value>) {
+    for (n, pause) in core.pauses.last().enumerate() {
+        let delay = Value::F32(milliseconds(pause.delay));
+        put(
+            map,
+            &format!("{PAUSES}{n}.timestamp"),
+            Value::U64(pause.at_ms),
+        );
+        put(map, &format!("{PAUSES}{n}.delay"), delay);
+    }
+}
+
 fn put(map: &mut BTreeMap<String, Value>, key: &str, value: Value) {
     map.insert(key.to_owned(), value);
 }
@@ -165,3 +215,6 @@ fn put(map: &mut BTreeMap<String, Value>, key: &str, value: Value) {
 /// Gathers in a row without consensus after which a firewall is suspected (`MAX_NO_CONT_GATHER`, corosync
 /// `main.h`, v3.1.7).
 const CONTINUOUS_GATHER_MAX: u32 = 3;
+
+/// Where pauses of the process stand.
+pub(super) const PAUSES: &str = "stats.schedmiss.";

@@ -4,6 +4,7 @@ use ferrosync_wire::Encode;
 use ferrosync_wire::ipc::cmap::TRACK_PREFIX;
 
 use super::*;
+use crate::output::{HostAnswer, HostRequest, LibInput, NodeInput, NodeOutput, Pause};
 use crate::testing::{Client, Cluster};
 use ferrosync_totem::srp::MembStateKind;
 use ferrosync_wire::ipc::cmap::{TRACK_ADD, TRACK_DELETE, TRACK_MODIFY};
@@ -216,6 +217,151 @@ fn statistics_are_a_map_of_their_own() {
         status::<MapChosen>(&cluster.call(client, &unknown)),
         Err(CsError::NotExist)
     );
+}
+
+#[test]
+fn a_statistic_asked_for_alone_is_the_one_in_the_list() {
+    let (mut cluster, client) = one_node();
+    cluster.call(client, &Request::SetCurrentMap { map: MAP_STATS });
+    for key in iterate(&mut cluster, client, "") {
+        assert!(get(&mut cluster, client, &key).is_ok(), "{key}");
+    }
+    for key in [
+        "stats",
+        "stats.",
+        "stats.ipcs.service0.1.0x99.sent",
+        "stats.ipcs.service0.1.0x.sent",
+        "stats.other.key",
+        "stats.knet.handle.size",
+        "runtime.force_gather",
+    ] {
+        assert_eq!(get(&mut cluster, client, key), Err(CsError::NotExist));
+    }
+}
+
+#[test]
+fn pauses_stand_in_the_statistics_and_are_told_when_they_change() {
+    let (mut cluster, client) = one_node();
+    cluster.call(client, &Request::SetCurrentMap { map: MAP_STATS });
+    let coming = TRACK_ADD | TRACK_DELETE | TRACK_PREFIX;
+    track(&mut cluster, client, "stats.schedmiss.", coming, 1);
+    track(
+        &mut cluster,
+        client,
+        "stats.schedmiss.0.timestamp",
+        TRACK_MODIFY,
+        2,
+    );
+    for (at_ms, seconds) in [(50, 1), (60, 2)] {
+        let pause = Pause {
+            delay: Duration::from_secs(seconds),
+            threshold: Duration::from_millis(800),
+        };
+        cluster.answer_host(1, HostAnswer::Dated { pause, at_ms });
+        cluster.run_for(STATS_INTERVAL * 2);
+    }
+    let delay = get(&mut cluster, client, "stats.schedmiss.1.delay");
+    assert_eq!(delay, Ok(Value::F32(1_000.0)));
+    let told: Vec<u64> = cluster
+        .events(client)
+        .iter()
+        .map(|bytes| Notify::decode(&mut Reader::new(bytes)).unwrap().instance)
+        .collect();
+    assert_eq!(told, [2]);
+    set(&mut cluster, client, "stats.clear.all", &Value::U8(1)).unwrap();
+    let gone = get(&mut cluster, client, "stats.schedmiss.0.timestamp");
+    assert_eq!(gone, Err(CsError::NotExist));
+}
+
+#[test]
+fn of_a_prefix_of_statistics_one_hears_what_comes_and_goes_or_nothing() {
+    let (mut cluster, client) = one_node();
+    cluster.call(client, &Request::SetCurrentMap { map: MAP_STATS });
+    for flags in [TRACK_MODIFY, TRACK_ADD, TRACK_DELETE | TRACK_MODIFY] {
+        let request = Request::TrackAdd {
+            key: name("stats.ipcs."),
+            flags: flags | TRACK_PREFIX,
+            instance: 1,
+        };
+        let answer = cluster.call(client, &request);
+        assert_eq!(status::<TrackAdded>(&answer), Err(CsError::NotSupported));
+    }
+    let all = TRACK_ADD | TRACK_DELETE | TRACK_MODIFY | TRACK_PREFIX;
+    track(&mut cluster, client, "stats.ipcs.service", all, 1);
+    cluster.run_for(STATS_INTERVAL * 2);
+    assert_eq!(cluster.events(client).len(), 0, "counters only change");
+    let other = cluster.connect(1, ServiceId::CPG);
+    cluster.run_for(STATS_INTERVAL * 2);
+    let events = cluster.events(client);
+    assert_eq!(events.len(), 13, "the keys of one connection");
+    cluster.close(other);
+    cluster.run_for(STATS_INTERVAL * 2);
+    assert_eq!(cluster.events(client).len(), 13);
+}
+
+#[test]
+fn a_thousand_trackers_hear_of_ten_thousand_keys_each_of_its_own() {
+    let (mut cluster, client) = one_node();
+    let watcher = cluster.connect(1, ServiceId::CMAP);
+    let all = TRACK_ADD | TRACK_MODIFY | TRACK_DELETE | TRACK_PREFIX;
+    for n in 0..1_000 {
+        track(&mut cluster, watcher, &format!("group{n:03}."), all, n);
+    }
+    for n in 0..10_000_u32 {
+        let key = format!("group{:03}.key{n}", n % 1_000);
+        set(&mut cluster, client, &key, &Value::U32(n)).unwrap();
+    }
+    let events = cluster.events(watcher);
+    assert_eq!(events.len(), 10_000);
+    for (n, bytes) in (0..).zip(&events) {
+        let told = Notify::decode(&mut Reader::new(bytes)).unwrap();
+        assert_eq!((told.instance, told.event), (n % 1_000, TRACK_ADD));
+    }
+    // All of them at once.
+    for n in 0..1_000 {
+        track(&mut cluster, watcher, "group000.key0", all, n);
+    }
+    set(&mut cluster, client, "group000.key0", &Value::U32(7)).unwrap();
+    assert_eq!(cluster.events(watcher).len(), 1_001);
+    assert_eq!(cluster.node(1).core().icmap.lost_notifications(), 0);
+}
+
+#[test]
+fn a_recording_is_saved_before_the_client_is_answered() {
+    let (mut cluster, client) = one_node();
+    let key = "runtime.blackbox.dump_flight_data";
+    let value = Value::str("once");
+    let request = Request::Set {
+        key: name(key),
+        value_type: value.type_code(),
+        value: &value.to_wire(),
+    };
+    let (now, conn, message) = (cluster.now, client.conn, request.to_vec());
+    let node = cluster.node_mut(1);
+    let message = &message;
+    node.handle(now, NodeInput::Lib(LibInput::Request { conn, message }));
+    let first = node.poll_output(now);
+    assert!(
+        matches!(first, Some(NodeOutput::Ask(HostRequest::DumpFlightData))),
+        "{first:?}"
+    );
+    cluster.drain(1);
+    assert!(cluster.answer(client).is_some());
+    for text in ["once", "again"] {
+        set(&mut cluster, client, key, &Value::str(text)).unwrap();
+    }
+    assert_eq!(cluster.asked(1), Some(HostRequest::DumpFlightData));
+    assert_eq!(cluster.asked(1), None, "to set what is there is no change");
+    let level = Value::str("on");
+    set(&mut cluster, client, "logging.debug", &level).unwrap();
+    let asked = cluster.asked(1);
+    assert!(
+        matches!(asked, Some(HostRequest::SetLogging(_))),
+        "{asked:?}"
+    );
+    set(&mut cluster, client, "runtime.blackbox.dump_state", &level).unwrap();
+    let log = cluster.log(1, crate::log::Priority::Notice);
+    assert!(log.iter().any(|line| line.starts_with("state Operational")));
 }
 
 #[test]

@@ -1,36 +1,22 @@
 //! The load generator in whole nodes.
 
 use ferrosync_wire::exec::pload::Message;
-use ferrosync_wire::ipc::cmap::{Request, SetDone};
-use ferrosync_wire::ipc::{Answer, Done};
-use ferrosync_wire::{Decode, Encode, Name, Reader, ServiceId, Value};
+use ferrosync_wire::{Decode, Encode, Reader, ServiceId, Value};
 
 use super::WORDS;
 use crate::log::Priority;
 use crate::output::ExitReason;
-use crate::testing::{Client, Cluster};
-
-fn set(cluster: &mut Cluster, client: Client, key: &str, value: &Value) {
-    let bytes = value.to_wire();
-    let request = Request::Set {
-        key: Name::new(key.as_bytes()),
-        value_type: value.type_code(),
-        value: &bytes,
-    };
-    let answer = cluster.call(client, &request);
-    let answer = Answer::<SetDone>::decode(&mut Reader::new(&answer));
-    assert_eq!(answer.unwrap().0, Ok(Done));
-}
+use crate::testing::Cluster;
 
 #[test]
 fn only_the_right_words_start_it() {
     let mut cluster = Cluster::start(&[1]);
     let client = cluster.connect(1, ServiceId::CMAP);
-    set(&mut cluster, client, "pload.count", &Value::U32(3));
-    set(&mut cluster, client, "pload.start", &Value::str("yes"));
+    cluster.set_key(client, "pload.count", &Value::U32(3));
+    cluster.set_key(client, "pload.start", &Value::str("yes"));
     cluster.run_for(core::time::Duration::from_secs(1));
     assert_eq!(cluster.exit(1), None);
-    set(&mut cluster, client, "pload.start", &Value::str(WORDS));
+    cluster.set_key(client, "pload.start", &Value::str(WORDS));
     cluster.run_until("the end", |c| c.exit(1).is_some());
 }
 
@@ -38,9 +24,9 @@ fn only_the_right_words_start_it() {
 fn every_member_loads_the_ring_and_ends() {
     let mut cluster = Cluster::start(&[1, 2]);
     let client = cluster.connect(1, ServiceId::CMAP);
-    set(&mut cluster, client, "pload.count", &Value::U32(5_000));
-    set(&mut cluster, client, "pload.size", &Value::U32(2_000));
-    set(&mut cluster, client, "pload.start", &Value::str(WORDS));
+    cluster.set_key(client, "pload.count", &Value::U32(5_000));
+    cluster.set_key(client, "pload.size", &Value::U32(2_000));
+    cluster.set_key(client, "pload.start", &Value::str(WORDS));
     for node in [1, 2] {
         cluster.run_until("the end", |c| c.exit(node).is_some());
         assert_eq!(cluster.exit(node), Some(ExitReason::LoadDone));
@@ -55,9 +41,9 @@ fn every_member_loads_the_ring_and_ends() {
 fn a_size_that_nobody_can_send_starts_nothing() {
     let mut cluster = Cluster::start(&[1]);
     let client = cluster.connect(1, ServiceId::CMAP);
-    set(&mut cluster, client, "pload.count", &Value::U32(1));
-    set(&mut cluster, client, "pload.size", &Value::U32(u32::MAX));
-    set(&mut cluster, client, "pload.start", &Value::str(WORDS));
+    cluster.set_key(client, "pload.count", &Value::U32(1));
+    cluster.set_key(client, "pload.size", &Value::U32(u32::MAX));
+    cluster.set_key(client, "pload.start", &Value::str(WORDS));
     cluster.run_until("the end", |c| c.exit(1).is_some());
     let log = cluster.log(1, Priority::Warning);
     assert!(log.contains(&"pload size limited to 1048576"), "{log:?}");

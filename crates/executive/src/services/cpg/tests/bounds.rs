@@ -5,7 +5,7 @@ use ferrosync_wire::ipc::cpg::PieceKind;
 use ferrosync_wire::{Encode, NodeId};
 
 use super::*;
-use crate::log::Priority;
+use crate::log::{Priority, Subsystem};
 use crate::services::cpg::groups::Groups;
 use crate::services::cpg::send::MESSAGE_MAX;
 
@@ -70,7 +70,10 @@ fn clients_are_never_told_of_more_members_than_libcpg_has_room_for() {
     let late = cluster.connect(1, ServiceId::CPG);
     let full = call(&mut cluster, late, &join_request("g", 11));
     assert_eq!(full, Err(CsError::NoResources));
-    assert_eq!(cluster.log(1, Priority::Warning), [""; 0]);
+    assert_eq!(
+        cluster.log_of(1, Subsystem::Cpg, Priority::Warning),
+        [""; 0]
+    );
     forget(&mut cluster, &[client]);
     remote_join(&mut cluster, "g", 127);
     let events = cluster.events(client);
@@ -80,7 +83,10 @@ fn clients_are_never_told_of_more_members_than_libcpg_has_room_for() {
     };
     assert_eq!((event.members.len(), event.joined.len()), (128, 1));
     let expected = "group g has 129 members, clients are told of 128";
-    assert_eq!(cluster.log(1, Priority::Warning), [expected]);
+    assert_eq!(
+        cluster.log_of(1, Subsystem::Cpg, Priority::Warning),
+        [expected]
+    );
     let answer = cluster.call(client, &Request::Membership { group: group("g") });
     assert_eq!(&answer[24..28], [128, 0, 0, 0]);
 }
@@ -91,9 +97,15 @@ fn processes_of_other_nodes_are_bounded_and_own_ones_have_room() {
     for pid in 0..u32::try_from(Groups::PROCESSES_MAX).unwrap() {
         remote_join(&mut cluster, &format!("g{}", pid % 1000), pid);
     }
-    assert_eq!(cluster.log(1, Priority::Warning), [""; 0]);
+    assert_eq!(
+        cluster.log_of(1, Subsystem::Cpg, Priority::Warning),
+        [""; 0]
+    );
     remote_join(&mut cluster, "h", 1_000_000);
-    assert_eq!(cluster.log(1, Priority::Warning).len(), 1);
+    assert_eq!(
+        cluster.log_of(1, Subsystem::Cpg, Priority::Warning).len(),
+        1
+    );
     let client = cluster.connect(1, ServiceId::CPG);
     let full = call(&mut cluster, client, &join_request("h", 10));
     assert_eq!(full, Err(CsError::NoResources));
@@ -116,7 +128,7 @@ fn messages_of_peers_that_mean_nothing_are_dropped_and_logged_once() {
         cluster.drain(1);
     }
     assert_eq!(events(&mut cluster, client), [""; 0]);
-    let complaints = cluster.log(1, Priority::Warning);
+    let complaints = cluster.log_of(1, Subsystem::Cpg, Priority::Warning);
     assert_eq!(complaints.len(), 1, "{complaints:?}");
     assert!(complaints[0].starts_with("message from node 2 is not valid"));
 }

@@ -7,7 +7,7 @@ use ferrosync_wire::ipc::cpg::{
 use ferrosync_wire::{Encode, NodeId};
 
 use super::*;
-use crate::log::Priority;
+use crate::log::{Priority, Subsystem};
 
 const OK: Result<(), CsError> = Ok(());
 
@@ -32,7 +32,10 @@ fn a_client_sees_its_own_join_messages_and_leave() {
     ];
     assert_eq!(events(&mut cluster, client), expected);
     assert_eq!(cluster.answer(client), None, "messages are not answered");
-    assert_eq!(cluster.log(1, Priority::Warning), [""; 0]);
+    assert_eq!(
+        cluster.log_of(1, Subsystem::Cpg, Priority::Warning),
+        [""; 0]
+    );
 }
 
 #[test]
@@ -133,7 +136,7 @@ fn a_client_without_a_group_cannot_send() {
     );
     cluster.settle();
     assert_eq!(events(&mut cluster, witness), [""; 0]);
-    let complaints = cluster.log(1, Priority::Warning);
+    let complaints = cluster.log_of(1, Subsystem::Cpg, Priority::Warning);
     assert_eq!(
         complaints,
         [format!("*** {} can't mcast, error:12", client.conn.0)]

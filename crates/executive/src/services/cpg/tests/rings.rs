@@ -5,7 +5,7 @@ use ferrosync_wire::exec::cpg::{Mcast, Message};
 use ferrosync_wire::{Encode, NodeId};
 
 use super::*;
-use crate::log::Priority;
+use crate::log::{Priority, Subsystem};
 use crate::output::{Control, NodeInput};
 
 #[test]
@@ -226,7 +226,10 @@ fn a_client_that_dies_while_services_synchronise_is_heard_out_and_leaves_everywh
             break;
         }
     }
-    assert_eq!(cluster.log(2, Priority::Warning), [""; 0]);
+    assert_eq!(
+        cluster.log_of(2, Subsystem::Cpg, Priority::Warning),
+        [""; 0]
+    );
 }
 
 #[test]
@@ -289,5 +292,8 @@ fn a_message_from_a_node_without_a_member_is_dropped_with_a_word() {
     cluster.drain(1);
     assert_eq!(events(&mut cluster, client), [""; 0]);
     let expected = "Unknown node -> we will not deliver message";
-    assert_eq!(cluster.log(1, Priority::Warning), [expected]);
+    assert_eq!(
+        cluster.log_of(1, Subsystem::Cpg, Priority::Warning),
+        [expected]
+    );
 }

@@ -1,0 +1,180 @@
+//! Events that wait for a client to make room for them, and how patient the node is with it.
+//!
+//! A ring can be faster than a program that reads what it delivers. While such a program reads on, it keeps its
+//! connection, and is asked to send nothing itself meanwhile. One that does not read loses its connection when much
+//! waits for it: C would keep everything, until memory ends (`docs/deviations.md`, D-06).
+
+use core::time::Duration;
+use std::collections::VecDeque;
+
+use ferrosync_wire::time::Instant;
+
+use crate::output::LibMessage;
+
+/// What waits for one client, oldest first.
+#[derive(Debug)]
+pub(crate) struct Backlog {
+    events: VecDeque<LibMessage>,
+    bytes: usize,
+    /// When the client last made room, or something began to wait for it.
+    moved: Instant,
+    pace: Pace,
+}
+
+/// Whether a client keeps up.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Pace {
+    Good,
+    Lags,
+}
+
+/// A client does not read what it asked for, or far slower than it arrives; its connection is to be closed.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct TooSlow;
+
+impl Backlog {
+    /// Most bytes that wait for a client that does not read.
+    pub(crate) const UNREAD_MAX: usize = 64 << 20;
+    /// Most bytes that wait for a client that does.
+    pub(crate) const BYTES_MAX: usize = 512 << 20;
+    /// A client reads if it has made room within this time.
+    const PATIENCE: Duration = Duration::from_secs(2);
+    /// A client lags from this many bytes on,
+    const LAGS_FROM: usize = 8 << 20;
+    /// until no more than these wait.
+    const GOOD_AGAIN: usize = 2 << 20;
+
+    pub(crate) const fn new() -> Self {
+        Self {
+            events: VecDeque::new(),
+            bytes: 0,
+            moved: Instant::from_nanos(0),
+            pace: Pace::Good,
+        }
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.events.len()
+    }
+
+    /// Adds an event.
+    pub(crate) fn push(&mut self, now: Instant, message: LibMessage) -> Result<(), TooSlow> {
+        if self.events.is_empty() {
+            self.moved = now;
+        }
+        let max = if self.is_read(now) {
+            Self::BYTES_MAX
+        } else {
+            Self::UNREAD_MAX
+        };
+        if self.bytes + message.len() > max {
+            return Err(TooSlow);
+        }
+        self.bytes += message.len();
+        self.events.push_back(message);
+        if self.bytes > Self::LAGS_FROM {
+            self.pace = Pace::Lags;
+        }
+        Ok(())
+    }
+
+    /// Takes the oldest event.
+    pub(crate) fn pop(&mut self) -> Option<LibMessage> {
+        let message = self.events.pop_front()?;
+        self.bytes -= message.len();
+        if self.bytes <= Self::GOOD_AGAIN {
+            self.pace = Pace::Good;
+        }
+        Some(message)
+    }
+
+    /// Puts back an event that still found no room.
+    pub(crate) fn put_back(&mut self, message: LibMessage) {
+        self.bytes += message.len();
+        self.events.push_front(message);
+    }
+
+    /// Notes that the client has made room.
+    pub(crate) fn note_room(&mut self, now: Instant) {
+        self.moved = now;
+    }
+
+    /// Whether the client is to send nothing until it has read. Never so for one that does not read at all: it may be
+    /// waiting for nothing but to send.
+    pub(crate) fn holds_sender_back(&self, now: Instant) -> bool {
+        self.pace == Pace::Lags && self.is_read(now)
+    }
+
+    fn is_read(&self, now: Instant) -> bool {
+        now.since(self.moved) < Self::PATIENCE
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use bytes::Bytes;
+    use ferrosync_wire::ConnId;
+
+    use super::*;
+    use crate::output::{Head, LibKind};
+
+    fn message(len: usize) -> LibMessage {
+        LibMessage {
+            conn: ConnId(1),
+            kind: LibKind::Event,
+            head: Head::EMPTY,
+            body: Bytes::from(vec![0; len]),
+        }
+    }
+
+    /// Fills with events of 1 MiB until it refuses; how many it took.
+    fn fill(backlog: &mut Backlog, now: Instant, most: usize) -> usize {
+        let event = message(1 << 20);
+        (0..most)
+            .take_while(|_| backlog.push(now, event.clone()).is_ok())
+            .count()
+    }
+
+    const START: Instant = Instant::from_nanos(0);
+    const LATER: Instant = Instant::from_nanos(3_000_000_000);
+
+    #[test]
+    fn a_client_that_reads_is_given_more_room() {
+        let mut backlog = Backlog::new();
+        assert_eq!(fill(&mut backlog, START, 100), 100);
+        assert_eq!(fill(&mut backlog, LATER, 1), 0, "it has not read");
+        let first = backlog.pop().expect("something waits");
+        backlog.note_room(LATER);
+        backlog.put_back(first);
+        assert_eq!(fill(&mut backlog, LATER, 1000), 412);
+    }
+
+    #[test]
+    fn a_client_that_never_reads_is_stuck_at_less() {
+        let mut backlog = Backlog::new();
+        assert_eq!(fill(&mut backlog, START, 1), 1);
+        assert_eq!(fill(&mut backlog, LATER, 1000), 63);
+        while backlog.pop().is_some() {}
+        let later = LATER + Duration::from_secs(3600);
+        assert_eq!(fill(&mut backlog, later, 1), 1, "its patience starts anew");
+    }
+
+    #[test]
+    fn a_client_that_lags_sends_when_it_has_caught_up() {
+        let mut backlog = Backlog::new();
+        fill(&mut backlog, START, 8);
+        assert!(!backlog.holds_sender_back(START));
+        fill(&mut backlog, START, 1);
+        assert!(backlog.holds_sender_back(START));
+        assert!(!backlog.holds_sender_back(LATER), "it only sends");
+        backlog.note_room(LATER);
+        for left in (0..9).rev() {
+            backlog.pop();
+            assert_eq!(
+                backlog.holds_sender_back(LATER),
+                left > 2,
+                "{left} MiB wait"
+            );
+        }
+    }
+}
