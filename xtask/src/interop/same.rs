@@ -9,13 +9,12 @@ use std::fs;
 use std::os::unix::fs::symlink;
 use std::path::PathBuf;
 use std::process::{Child, Command, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
 use super::calls::difference;
 use super::lab::{DaemonVerb, Lab, Peers, Plan};
+use super::wait::wait_for;
 use super::{Outcome, Setup};
 use crate::process;
 use questions::{ABSENT, ENDINGS, PRESENT, Question};
@@ -214,14 +213,9 @@ impl Both<'_> {
     }
 
     fn wait_until_gone(&self) -> anyhow::Result<()> {
-        let deadline = Instant::now() + PATIENCE;
-        while self.lab.status(NODE)?["ended"].is_null() {
-            if Instant::now() >= deadline {
-                bail!("the daemon does not end");
-            }
-            thread::sleep(POLL);
-        }
-        Ok(())
+        wait_for("the end of the daemon", || {
+            Ok(!self.lab.status(NODE)?["ended"].is_null())
+        })
     }
 }
 
@@ -271,8 +265,6 @@ const TOOLS: [&str; 6] = [
     "corosync-notifyd",
     "corosync-quorumtool",
 ];
-const PATIENCE: Duration = Duration::from_secs(60);
-const POLL: Duration = Duration::from_millis(50);
 
 #[cfg(test)]
 mod tests {

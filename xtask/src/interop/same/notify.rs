@@ -3,14 +3,13 @@
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Stdio};
-use std::thread;
-use std::time::{Duration, Instant};
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 use tempfile::TempDir;
 
 use super::super::calls::difference;
 use super::super::lab::{DaemonVerb, Plan};
+use super::super::wait::wait_for;
 use super::{Both, Whose};
 
 /// Lets links, nodes and programs come and go, and compares what both have told.
@@ -120,7 +119,7 @@ impl Ears {
             &["dbus-daemon", &conf, "--nofork"],
             &path.join("bus.out"),
         )?;
-        until("a bus", || Ok(path.join("bus").exists()))?;
+        wait_for("a bus", || Ok(path.join("bus").exists()))?;
         let signals = ears.signals.clone();
         let rule = "type='signal',interface='org.corosync'";
         ears.start(
@@ -129,7 +128,7 @@ impl Ears {
             &signals,
         )?;
         // It says first that it has its name.
-        until("a monitor", || Ok(fs::metadata(&signals)?.len() > 0))?;
+        wait_for("a monitor", || Ok(fs::metadata(&signals)?.len() > 0))?;
         let traps = ears.traps.clone();
         let out = path.join("snmptrapd.out");
         let manager = [
@@ -145,7 +144,7 @@ impl Ears {
             "udp:127.0.0.1:162",
         ];
         ears.start(both, &manager, &out)?;
-        until("an SNMP manager", || {
+        wait_for("an SNMP manager", || {
             Ok(fs::read_to_string(&traps)
                 .unwrap_or_default()
                 .contains("NET-SNMP"))
@@ -173,7 +172,7 @@ impl Ears {
             .map(|lines| lines.lines().count())
             .sum::<usize>();
         let mut found = [String::new(), String::new()];
-        until("all signals", || {
+        wait_for("all signals", || {
             let text = fs::read_to_string(&self.signals)?;
             found = by_sender(&text);
             let count = |text: &String| text.matches("member=").count();
@@ -186,7 +185,7 @@ impl Ears {
     /// The traps of either, without the time.
     fn traps(&self) -> anyhow::Result<[String; 2]> {
         let mut found = [String::new(), String::new()];
-        until("traps of both", || {
+        wait_for("traps of both", || {
             let text = fs::read_to_string(&self.traps)?;
             found = [Whose::Debian, Whose::Ours].map(|whose| traps_of(&text, community(whose)));
             let [theirs, ours] = &found;
@@ -270,7 +269,7 @@ fn bus(dir: &Path) -> String {
 
 /// Waits until all have printed something so often.
 fn wait(running: &[&Notifyd], what: &str, times: usize) -> anyhow::Result<()> {
-    until(what, || {
+    wait_for(what.trim(), || {
         for notifyd in running {
             if notifyd.lines()?.matches(what).count() < times {
                 return Ok(false);
@@ -278,17 +277,6 @@ fn wait(running: &[&Notifyd], what: &str, times: usize) -> anyhow::Result<()> {
         }
         Ok(true)
     })
-}
-
-fn until(what: &str, mut done: impl FnMut() -> anyhow::Result<bool>) -> anyhow::Result<()> {
-    let deadline = Instant::now() + PATIENCE;
-    while !done()? {
-        if Instant::now() >= deadline {
-            bail!("corosync-notifyd: waited in vain for: {}", what.trim());
-        }
-        thread::sleep(POLL);
-    }
-    Ok(())
 }
 
 fn terminate(child: &mut Child) -> anyhow::Result<()> {
@@ -318,8 +306,6 @@ const BUS_CONF: &str =
   </policy>
 </busconfig>
 ";
-const PATIENCE: Duration = Duration::from_secs(60);
-const POLL: Duration = Duration::from_millis(50);
 
 #[cfg(test)]
 mod tests {

@@ -294,7 +294,7 @@ pub(super) const PRESENT: &[Question] = &[
     Question::new(&["corosync-quorumtool", "-v", "1"]),
     Question::new(&["corosync-quorumtool", "-v", "-1"]),
     Question::new(&["corosync-quorumtool", "-v", "1", "-n", "4711"]),
-    Question::new(&["corosync-quorumtool", "-v", "2147483647"]),
+    Question::new(&["corosync-quorumtool", "-v", "2147483648"]),
     Question::new(&["corosync-quorumtool", "-n", "0"]),
     Question::new(&["corosync-quorumtool", "-m"]).by(MONITORED).but(Live::Date),
     // corosync-notifyd
