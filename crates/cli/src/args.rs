@@ -11,7 +11,7 @@ use crate::lab::links::{LINKS_MAX, LinkNumber, MTU_MAX};
 use crate::lab::plan::{self, BadWord, Groups, LabName, NodeNumber, NodeSet, Setting};
 use crate::migrate::args::MigrateArgs;
 
-/// The Ferrosync cluster engine: a lab on this machine, and tools.
+/// The Ferrosync cluster engine: its tools, and a lab on this machine.
 #[derive(Debug, Parser)]
 #[command(name = "ferrosync", version)]
 pub(crate) struct Args {
@@ -23,10 +23,33 @@ pub(crate) struct Args {
 pub(crate) enum Command {
     /// A cluster of real daemons on this machine, each node in namespaces of its own.
     Lab(LabArgs),
+    /// The cluster on one screen: quorum, nodes, links, groups, traffic, warnings.
+    Status(StatusArgs),
+    /// The flight recorder of the daemon: corosync-blackbox, with its options.
+    #[command(disable_help_flag = true)]
+    Blackbox(ToolArgs),
+    /// Links and nodes, and orders to the daemon: corosync-cfgtool, with its options.
+    #[command(disable_help_flag = true)]
+    Cfgtool(ToolArgs),
+    /// The configuration map and the statistics: corosync-cmapctl, with its options.
+    #[command(disable_help_flag = true)]
+    Cmapctl(ToolArgs),
+    /// Process groups and their members: corosync-cpgtool, with its options.
+    #[command(disable_help_flag = true)]
+    Cpgtool(ToolArgs),
     /// The key that all nodes of an encrypted cluster share: corosync-keygen, with its options.
     #[command(disable_help_flag = true)]
-    Keygen(KeygenArgs),
+    Keygen(ToolArgs),
     Migrate(MigrateArgs),
+    /// Tells syslog, SNMP and D-Bus what happens: corosync-notifyd, with its options.
+    #[command(disable_help_flag = true)]
+    Notifyd(ToolArgs),
+    /// Quorum and votes: corosync-quorumtool, with its options.
+    #[command(disable_help_flag = true)]
+    Quorumtool(ToolArgs),
+    /// Writes manual pages or shell completions, for packages.
+    #[command(hide = true)]
+    Generate(GenerateArgs),
     /// A process of a node: started by the lab.
     #[command(hide = true)]
     LabNode(NodeArgs),
@@ -38,11 +61,46 @@ pub(crate) enum Command {
     Daemon(DaemonArgs),
 }
 
-/// What `corosync-keygen` was given.
+/// What one of corosync's tools was given; it reads its options itself.
 #[derive(Debug, clap::Args)]
-pub(crate) struct KeygenArgs {
-    #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+pub(crate) struct ToolArgs {
+    #[arg(
+        trailing_var_arg = true,
+        allow_hyphen_values = true,
+        value_name = "OPTIONS"
+    )]
     pub(crate) arguments: Vec<OsString>,
+}
+
+/// What is shown of the cluster, and how.
+#[derive(Debug, clap::Args)]
+pub(crate) struct StatusArgs {
+    /// A screen for people, or JSON on one line.
+    #[arg(long, value_enum, default_value_t = Format::Text)]
+    pub(crate) format: Format,
+    /// Show it again and again, until Ctrl-C.
+    #[arg(long)]
+    pub(crate) watch: bool,
+    /// With --watch, the time between two looks.
+    #[arg(long, value_name = "TIME", default_value = "2s", value_parser = plan::parse_duration)]
+    pub(crate) interval: Duration,
+}
+
+/// What is written where.
+#[derive(Debug, clap::Args)]
+pub(crate) struct GenerateArgs {
+    pub(crate) what: Generated,
+    /// Is made where it is missing.
+    pub(crate) directory: PathBuf,
+}
+
+/// What can be generated from the declarations of the options.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Generated {
+    /// Manual pages of section 8.
+    Man,
+    /// Completions for bash, fish and zsh.
+    Completions,
 }
 
 /// Starts a lab and shows it until Ctrl-C; with a verb, acts on a lab that another terminal runs.

@@ -11,7 +11,7 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::Parser;
+use clap::{CommandFactory as _, Parser};
 use rustix::rand::{GetRandomFlags, getrandom};
 use zeroize::Zeroizing;
 
@@ -45,6 +45,11 @@ struct KeygenArgs {
     /// Words without an option are not looked at.
     #[arg(hide = true)]
     ignored: Vec<OsString>,
+}
+
+/// The declaration of the options.
+pub(crate) fn command() -> clap::Command {
+    KeygenArgs::command()
 }
 
 /// Runs `corosync-keygen` with these arguments, the program's name first.

@@ -218,14 +218,25 @@ impl Cmap {
     /// # Errors
     /// [`Error::BadKey`], [`Error::Full`].
     pub fn track(&mut self, what: Tracked<'_>) -> Result<Tracker, Error> {
+        self.track_kinds(what, &[Kind::Added, Kind::Modified, Kind::Deleted])
+    }
+
+    /// As [`Self::track`], for these kinds of changes alone. Of statistics, which change all the time, one wants to
+    /// know which come and go.
+    ///
+    /// # Errors
+    /// As [`Self::track`]; C's daemon follows a prefix of statistics only with [`Kind::Added`] and
+    /// [`Kind::Deleted`] among the kinds.
+    pub fn track_kinds(&mut self, what: Tracked<'_>, kinds: &[Kind]) -> Result<Tracker, Error> {
         let (key, extent) = match what {
             Tracked::Key(key) => (key, 0),
             Tracked::Prefix(prefix) => (prefix, TRACK_PREFIX),
         };
+        let flags = kinds.iter().fold(extent, |flags, kind| flags | kind.flag());
         let tracker = Tracker(self.last_tracker + 1);
         let request = Request::TrackAdd {
             key: name(key)?,
-            flags: TRACK_ADD | TRACK_MODIFY | TRACK_DELETE | extent,
+            flags,
             instance: tracker.0,
         };
         let Handle(handle) = self.connection.call::<TrackAdded, Error>(&request)?;
@@ -260,6 +271,16 @@ impl Cmap {
             if self.trackers.contains_key(&tracker) {
                 return event(tracker, &notify).map(Some);
             }
+        }
+    }
+}
+
+impl Kind {
+    const fn flag(self) -> i32 {
+        match self {
+            Self::Added => TRACK_ADD,
+            Self::Modified => TRACK_MODIFY,
+            Self::Deleted => TRACK_DELETE,
         }
     }
 }

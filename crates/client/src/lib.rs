@@ -1,5 +1,6 @@
 //! Talks to the cluster engine on this machine, Ferrosync's `ferrosyncd` or Corosync's `corosync`: what C programs
 //! do with `libcpg`, `libcmap`, `libquorum`, `libvotequorum` and `libsam`, without C.
+//! do with `libcpg`, `libcmap`, `libquorum`, `libvotequorum` and `libcfg`, without C.
 //!
 //! | module | what it is for | C library |
 //! |---|---|---|
@@ -8,6 +9,7 @@
 //! | [`quorum`] | whether this part of the cluster may act | `libquorum` |
 //! | [`votequorum`] | the votes behind that | `libvotequorum` |
 //! | [`sam`] | programs that are started again when they fail | `libsam` |
+//! | [`cfg`] | links and nodes, reload, shutdown | `libcfg` |
 //!
 //! # How it is used
 //!
@@ -41,6 +43,7 @@
 
 #![forbid(unsafe_code)]
 
+pub mod cfg;
 pub mod cmap;
 mod connection;
 pub mod cpg;
@@ -53,4 +56,4 @@ pub use connection::Options;
 pub use error::ConnectionError;
 pub use ferrosync_ipc::Addresses;
 pub use ferrosync_wire::ipc::CsError;
-pub use ferrosync_wire::{GroupName, NodeId, RingId, RingSeq, Value, ValueType};
+pub use ferrosync_wire::{GroupName, NodeId, RingId, RingSeq, Text, Value, ValueType};

@@ -4,7 +4,7 @@ use super::lab::{Peers, Plan};
 use super::trouble::{FATES, Trouble};
 use super::{
     Outcome, Setup, blackbox, calls, histories, keys, knet, logs, monitor, pacemaker, qdevice,
-    reload, storm, tools,
+    reload, same, storm, tools,
 };
 
 /// One case.
@@ -45,6 +45,8 @@ pub(super) enum What {
     Reload,
     /// Asks corosync's tools about the links, on corosync and on our daemon.
     Tools(Plan),
+    /// Calls corosync's tools and ours on the same daemon, on corosync and on ours.
+    Same(Plan),
     /// Compares the keys of both maps.
     Keys(Plan),
     /// Compares log lines, option by option.
@@ -79,6 +81,7 @@ impl Case {
             What::Reload => reload::run(setup),
             What::Pacemaker(run) | What::Upgrade(run) | What::Locks(run) => run(setup),
             What::Tools(plan) => tools::run(setup, self.name, &asked(plan)),
+            What::Same(plan) => same::run(setup, self.name, plan),
             What::Keys(plan) => keys::run(setup, self.name, &asked(plan)),
             What::Logs => logs::run(setup),
             What::Blackbox => blackbox::run(setup),
@@ -103,6 +106,7 @@ impl Case {
             | What::Histories
             | What::Reload
             | What::Tools(_)
+            | What::Same(_)
             | What::Keys(_)
             | What::Logs
             | What::Monitor => None,
@@ -275,6 +279,24 @@ const CASES: &[Case] = &[
             settings: FAST,
             ..Plan::new(3, Peers::these(&[1]), "udp")
         },
+    ),
+    Case::new(
+        "tools-same",
+        "corosync's tools and ours on the same daemon, over knet",
+        What::Same(Plan {
+            links: 2,
+            ip: "46",
+            settings: FAST,
+            ..Plan::new(2, Peers::NONE, "knet")
+        }),
+    ),
+    Case::new(
+        "tools-same-udpu",
+        "corosync's tools and ours on the same daemon, over udpu",
+        What::Same(Plan {
+            settings: FAST,
+            ..Plan::new(2, Peers::NONE, "udpu")
+        }),
     ),
 ];
 

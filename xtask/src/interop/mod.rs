@@ -16,6 +16,7 @@ mod pacemaker;
 mod qdevice;
 mod records;
 mod reload;
+mod same;
 mod step;
 mod storm;
 mod tools;
@@ -60,6 +61,9 @@ pub(crate) struct Args {
     /// Histories of votes to play.
     #[arg(long, value_enum, default_value = "some")]
     histories: Histories,
+    /// Use this `ferrosync` instead of building one with optimisations.
+    #[arg(long, value_name = "FILE")]
+    program: Option<PathBuf>,
 }
 
 /// What every case needs.
@@ -88,12 +92,17 @@ impl Setup {
     /// Builds the program and the clients.
     pub(crate) fn build(workspace: &Workspace) -> anyhow::Result<Self> {
         process::run(cargo(&workspace.root).args(["build", "--release", "--package", PACKAGE]))?;
+        Self::with(workspace, workspace.target.join("release").join(PACKAGE))
+    }
+
+    /// Builds the clients for a program that is there.
+    fn with(workspace: &Workspace, program: PathBuf) -> anyhow::Result<Self> {
         let clients = Clients::build(workspace)?;
         let dir = clients.dir().join("runs");
         fs::create_dir_all(&dir).with_context(|| format!("{}", dir.display()))?;
         Ok(Self {
             workspace: workspace.clone(),
-            program: workspace.target.join("release").join(PACKAGE),
+            program,
             clients,
             dir,
             rounds: 1,
@@ -140,11 +149,15 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
             bail!("cannot run {} here: {why}", case.name);
         }
     }
+    let built = match &args.program {
+        Some(program) => Setup::with(workspace, program.clone())?,
+        None => Setup::build(workspace)?,
+    };
     let setup = Setup {
         rounds: args.rounds,
         corosync: args.corosync,
         histories: args.histories,
-        ..Setup::build(workspace)?
+        ..built
     };
     run_cases(&setup, cases::all().filter(wanted))
 }

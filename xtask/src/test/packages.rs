@@ -120,6 +120,11 @@ const PACKAGES: &[&str] = &[
     "corosync",
     "corosync-qdevice",
     "corosync-qnetd",
+    "corosync-notifyd",
+    // Who listens to it.
+    "dbus-bin",
+    "dbus-daemon",
+    "snmptrapd",
     "libcpg-dev",
     "libcmap-dev",
     "libquorum-dev",

@@ -2,6 +2,8 @@
 //! namespaces of its own, and every test is made with either.
 
 #[cfg(test)]
+mod cfg;
+#[cfg(test)]
 mod cmap;
 #[cfg(test)]
 mod cpg;
@@ -32,6 +34,10 @@ const BODIES: &[(&str, fn())] = &[
     ("cmap: iteration", cmap::keys_are_found_in_order),
     ("cmap: tracking", cmap::changes_are_told),
     ("cmap: statistics", cmap::statistics_are_another_map),
+    ("cfg: nodes and links", cfg::nodes_and_links_are_known),
+    ("cfg: errors", cfg::what_is_not_there_is_refused),
+    ("cfg: orders", cfg::orders_are_carried_out),
+    ("cfg: shutdown", cfg::a_shutdown_is_voted_on),
     ("quorum: model 0", quorum::model_0_tells_quorum),
     ("quorum: model 1", quorum::model_1_tells_nodes_and_quorum),
     ("sam: ends", sam::programs_end_in_order_or_fail),
@@ -92,10 +98,12 @@ fn inside() {
     let mut cpg = cpg::connect();
     let mut cmap = cmap::connect();
     let mut quorum = quorum::connect();
+    let mut cfg = cfg::connect();
     daemon.kill();
     cpg::is_lost(&mut cpg);
     cmap::is_lost(&mut cmap);
     quorum::is_lost(&mut quorum);
+    cfg::is_lost(&mut cfg);
     eprintln!("{}", daemon::ALL_DONE);
 }
 
