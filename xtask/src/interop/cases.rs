@@ -256,7 +256,8 @@ const CASES: &[Case] = &[
         "storm-corosync",
         "a storm on corosync alone: what we ask of our daemon holds for theirs",
         udpu(Peers::ALL),
-    ),
+    )
+    .asked(),
     Case::storm(
         "storm-ferrosync",
         "a storm on our daemon alone",

@@ -88,7 +88,8 @@ pub(super) const CASES: &[Case] = &[
         "knet-ipv6",
         "a storm over knet and IPv6",
         Plan { ip: "6", ..KNET },
-    ),
+    )
+    .asked(),
     Case::new(
         "knet-tools",
         "what corosync's tools tell of two links, answers of both daemons compared",

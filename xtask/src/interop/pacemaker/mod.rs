@@ -35,12 +35,14 @@ pub(super) const CASES: &[Case] = &[
         "pacemaker-faults",
         "nodes die, freeze and are cut off: resources end where they end with corosync",
         What::Pacemaker(faults::run),
-    ),
+    )
+    .asked(),
     Case::new(
         "pacemaker-mixed",
         "Pacemaker on a ring of both daemons: membership, CIB, fail-over, standby, crm and pcs",
         What::Pacemaker(mixed::run),
-    ),
+    )
+    .asked(),
     Case::new(
         "pacemaker-locks",
         "dlm_controld and sbd on a ring of both daemons, with fencing",
