@@ -322,20 +322,21 @@ impl Reader<'_> {
         let breaker = text.map_or(Some(TieBreaker::Lowest), TieBreaker::parse);
         match (&breaker, text) {
             (Some(TieBreaker::Nodes(ids)), Some(text)) => self.check_tie_breaker_nodes(ids, text),
-            (None, _) => self.warn(
+            (None, _) => self.error(
                 "auto_tie_breaker_node",
-                "auto_tie_breaker_nodes is not valid. It must be 'lowest', 'highest' or a space-separated list of node IDs. auto_tie_breaker is disabled",
+                "auto_tie_breaker_nodes is not valid.",
+                "write 'lowest', 'highest' or a space-separated list of node IDs",
             ),
             (Some(_), _) => {}
         }
         breaker
     }
 
-    /// All nodes must take the same list, so it is read as corosync reads it, which may not be what is meant.
     fn check_tie_breaker_nodes(&mut self, ids: &[NodeId], text: &str) {
         let key = "auto_tie_breaker_node";
         if text.split_ascii_whitespace().count() != ids.len() {
-            self.warn(key, "the list ends where something is no node ID");
+            let what = "auto_tie_breaker_nodes is not valid.";
+            self.error(key, what, "write node IDs with blanks between them");
         }
         for id in ids {
             if !self.nodes.iter().any(|node| node.id == *id) {
