@@ -7,7 +7,7 @@ use ferrosync_executive::output::{
     Control, Figure, HostAnswer, HostRequest, Measured, WatchdogAnswer, WatchdogRequest,
 };
 use ferrosync_wire::ipc::CsError;
-use ferrosync_wire::pg::{SERVICES_GROUP, SYNC_GROUP};
+use ferrosync_wire::pg::Group;
 use ferrosync_wire::{Duration, NodeId, ServiceId};
 
 use crate::feed::Feed;
@@ -60,11 +60,11 @@ impl World {
             7 => machine.toggle_reading(feed.u8()),
             8 | 9 => {
                 let body = exec_message(feed);
-                self.send(&packet(&SERVICES_GROUP, &body));
+                self.send(&packet(Group::Services.header(), &body));
             }
             10 => {
                 let body = sync_message(feed);
-                self.send(&packet(&SYNC_GROUP, &body));
+                self.send(&packet(Group::Sync.header(), &body));
             }
             11 => self.send(feed.long_bytes()),
             12 => machine.receive(feed.long_bytes()),

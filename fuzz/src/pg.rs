@@ -4,7 +4,7 @@ use bytes::Bytes;
 use ferrosync_totem::pg::{Company, Group, GroupMessage, Pg, PgOutput};
 use ferrosync_totem::srp::{Input, MembStateKind, RxOrder};
 use ferrosync_totem::{Srp, SrpConfig};
-use ferrosync_wire::pg::{Grouped, Packet, PacketHeader, SERVICES_GROUP, SYNC_GROUP};
+use ferrosync_wire::pg::{Group, Grouped, Packet, PacketHeader};
 use ferrosync_wire::totem::{FRAME_MAX, Mcast};
 use ferrosync_wire::{Encode, Instant, NodeId, RingSeq};
 
@@ -130,8 +130,8 @@ impl Assembly {
     fn finish(&mut self) {
         for sender in 0..SENDERS {
             let from = NodeId(2 + sender);
-            self.receive(from, &packet(&SERVICES_GROUP, b"first"));
-            self.receive(from, &packet(&SERVICES_GROUP, b"whole"));
+            self.receive(from, &packet(Group::Services.header(), b"first"));
+            self.receive(from, &packet(Group::Services.header(), b"whole"));
             let expected = GroupMessage {
                 from,
                 group: Group::Services,
@@ -163,9 +163,9 @@ fn crafted(feed: &mut Feed<'_>) -> Vec<u8> {
 
 fn piece(feed: &mut Feed<'_>) -> Vec<u8> {
     let (head, len): (&[u8], usize) = match feed.u8() % 6 {
-        0 => (&SERVICES_GROUP, usize::from(feed.u8())),
-        1 => (&SYNC_GROUP, usize::from(feed.u8())),
-        2 => (&SERVICES_GROUP, usize::from(feed.u16())),
+        0 => (Group::Services.header(), usize::from(feed.u8())),
+        1 => (Group::Sync.header(), usize::from(feed.u8())),
+        2 => (Group::Services.header(), usize::from(feed.u16())),
         3 => (&[], usize::from(feed.u16())),
         4 => return feed.short_bytes().to_vec(),
         _ => (&[2, 0, 1, 0], usize::from(feed.u8())),

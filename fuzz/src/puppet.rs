@@ -6,7 +6,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use ferrosync_wire::pg::{Grouped, Packet};
+use ferrosync_wire::pg::{Group, Grouped, Packet};
 use ferrosync_wire::totem::{
     CommitMember, CommitToken, Header, Join, Kind, Mcast, Message, NOT_ENCAPSULATED, OrfToken,
     frame,
@@ -240,7 +240,7 @@ impl Puppets {
         for length in packet.lengths() {
             let (piece, rest) = data.split_at(length);
             data = rest;
-            if Grouped::parse(piece).is_ok_and(|grouped| grouped.sync) {
+            if Grouped::parse(piece).is_ok_and(|grouped| grouped.group == Some(Group::Sync)) {
                 return self.send(to, payload.to_vec());
             }
         }

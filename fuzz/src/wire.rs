@@ -42,6 +42,8 @@ pub fn wire_exec(data: &[u8]) {
     survives!(exec::pload::Message<'_>, data);
     survives!(exec::votequorum::Message<'_>, data);
     survives!(exec::sync::Message, data);
+    survives!(exec::ykd::Message, data);
+    survives!(ferrosync_wire::linear::Message, data);
 }
 
 /// Requests of clients, of all services.

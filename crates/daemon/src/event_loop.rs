@@ -52,8 +52,8 @@ impl Ready {
 /// Why the loop cannot go on.
 #[derive(Debug)]
 pub enum Broken {
-    /// The ring sequence number is not durable.
-    RingId(StoreFailed),
+    /// What has to be durable before the ring goes on is not.
+    Store(StoreFailed),
     /// The kernel refuses to wait.
     Poll(Errno),
 }
@@ -333,7 +333,7 @@ impl EventLoop {
     }
 
     fn pump(&mut self, now: Instant) -> Result<(), Broken> {
-        pump::drain(&mut self.node, now, &mut self.host).map_err(Broken::RingId)
+        pump::drain(&mut self.node, now, &mut self.host).map_err(Broken::Store)
     }
 }
 

@@ -101,7 +101,7 @@ impl Host for OsHost {
         self.state
             .ring_id
             .store(seq)
-            .map_err(|e| StoreFailed(e.to_string()))
+            .map_err(|e| StoreFailed(format!("Couldn't store new ring id: {e}")))
     }
 
     fn keep(&mut self, keep: &Keep) -> Result<(), StoreFailed> {
@@ -112,6 +112,13 @@ impl Host for OsHost {
                     self.say(Priority::Warning, text);
                 }
                 Ok(())
+            }
+            // A node that says what it may forget would be worse than none.
+            Keep::Linear(memory) => {
+                self.sockets.flush();
+                let stored = self.state.linear.store(memory);
+                stored
+                    .map_err(|e| StoreFailed(format!("Couldn't store the primary component: {e}")))
             }
         }
     }

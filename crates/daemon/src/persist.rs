@@ -1,11 +1,12 @@
-//! What survives the process: the ring sequence number, the highest number of expected votes, and the pid file.
+//! What survives the process: the ring sequence number, what quorum providers remember, and the pid file.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use ferrosync_wire::{NodeId, RingSeq};
+use ferrosync_wire::linear::Memory;
+use ferrosync_wire::{Decode, Encode, NodeId, Reader, RingSeq};
 use nix::fcntl::{Flock, FlockArg};
 
 /// The files of a node in its state directory.
@@ -15,6 +16,8 @@ pub struct State {
     pub ring_id: RingIdFile,
     /// The highest number of expected votes.
     pub expected_votes: ExpectedVotesFile,
+    /// What `ferrosync_ykd` remembers.
+    pub linear: LinearFile,
 }
 
 impl State {
@@ -24,6 +27,7 @@ impl State {
         Self {
             ring_id: RingIdFile::new(state_dir, node),
             expected_votes: ExpectedVotesFile(state_dir.join("ev_tracking")),
+            linear: LinearFile(state_dir.join(format!("ferrosync_ykd_{node}"))),
         }
     }
 }
@@ -53,6 +57,45 @@ impl ExpectedVotesFile {
     }
 }
 
+/// The file that holds what the quorum provider `ferrosync_ykd` remembers of primary components: a [`Memory`] as it
+/// travels, mode 0600. Without it the node starts from its nodelist again, which is safe only if it has never been in
+/// a primary component since.
+#[derive(Debug)]
+pub struct LinearFile(PathBuf);
+
+impl LinearFile {
+    /// What was stored last, if anything.
+    ///
+    /// # Errors
+    /// The file is there and cannot be read, or is damaged: a node that forgets could act beside others that remember.
+    pub fn load(&self) -> io::Result<Option<Memory>> {
+        let bytes = match std::fs::read(&self.0) {
+            Ok(bytes) => bytes,
+            Err(e) if e.kind() == ErrorKind::NotFound => return Ok(None),
+            Err(e) => return Err(e),
+        };
+        let mut reader = Reader::new(&bytes);
+        let damaged = |what: &str| {
+            let text = format!("{} is damaged: {what}", self.0.display());
+            io::Error::new(ErrorKind::InvalidData, text)
+        };
+        let memory = Memory::decode(&mut reader).map_err(|e| damaged(&e.to_string()))?;
+        if reader.rest().is_empty() {
+            Ok(Some(memory))
+        } else {
+            Err(damaged("it is too long"))
+        }
+    }
+
+    /// Makes it durable.
+    ///
+    /// # Errors
+    /// It is not durable; the file holds the old or the new one.
+    pub fn store(&self, memory: &Memory) -> io::Result<()> {
+        replace(&self.0, &memory.to_vec(), 0o600)
+    }
+}
+
 /// The number in a file; `None` where there is no file, or not enough in it.
 fn read_number<const N: usize>(path: &Path) -> io::Result<Option<[u8; N]>> {
     let mut bytes = [0; N];
@@ -64,7 +107,7 @@ fn read_number<const N: usize>(path: &Path) -> io::Result<Option<[u8; N]>> {
     }
 }
 
-/// A new file takes the old one's place when it is on the disk.
+/// A new file takes the old one's place when it is on the disk; that it has is on the disk, too, in the end.
 fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
     let beside = path.with_extension("new");
     let mut file = OpenOptions::new()
@@ -75,7 +118,9 @@ fn replace(path: &Path, bytes: &[u8], mode: u32) -> io::Result<()> {
         .open(&beside)?;
     file.write_all(bytes)?;
     file.sync_data()?;
-    std::fs::rename(&beside, path)
+    std::fs::rename(&beside, path)?;
+    let dir = path.parent().filter(|dir| !dir.as_os_str().is_empty());
+    File::open(dir.unwrap_or_else(|| Path::new(".")))?.sync_all()
 }
 
 /// The file that holds this node's ring sequence number: 8 bytes, little endian, mode 0600 (corosync
@@ -185,6 +230,26 @@ mod tests {
         assert_eq!(file.load().unwrap(), 5);
         let bytes = std::fs::read(dir.path().join("ev_tracking")).unwrap();
         assert_eq!(bytes, [5, 0, 0, 0]);
+    }
+
+    #[test]
+    fn a_memory_of_components_comes_back() {
+        let dir = tempfile::tempdir().unwrap();
+        let file = State::new(dir.path(), NodeId(7)).linear;
+        assert_eq!(file.load().unwrap(), None);
+        let memory = Memory {
+            session: 3,
+            ..Memory::default()
+        };
+        file.store(&memory).unwrap();
+        assert_eq!(file.load().unwrap(), Some(memory.clone()));
+        let whole = memory.to_vec();
+        let longer = [whole.as_slice(), &[0]].concat();
+        for damaged in [&[][..], &whole[1..], &longer] {
+            std::fs::write(dir.path().join("ferrosync_ykd_7"), damaged).unwrap();
+            let error = file.load().expect_err("it is no memory");
+            assert_eq!(error.kind(), ErrorKind::InvalidData);
+        }
     }
 
     #[test]

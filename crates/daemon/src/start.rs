@@ -3,7 +3,7 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use ferrosync_executive::config::{self, Config, Fixed, IpcType, SourceFile};
+use ferrosync_executive::config::{self, Config, Fixed, IpcType, SourceFile, YkdRule};
 use ferrosync_executive::log::{Priority, Record, Subsystem};
 use ferrosync_executive::output::{ExitReason, Kept};
 use ferrosync_executive::transport::Secrets;
@@ -147,11 +147,20 @@ impl Daemon {
                 );
             }
         };
+        let linear = match (config.quorum.ykd, state.linear.load()) {
+            (Some(YkdRule::Linear), Err(e)) => {
+                return last_words(log, Exit::Services, &e.to_string());
+            }
+            (_, loaded) => loaded.ok().flatten(),
+        };
         let seed = u64::from(config.me.0) << 32 ^ u64::from(std::process::id());
         let boot = Boot {
             config,
             stored,
-            kept: Kept { expected_votes },
+            kept: Kept {
+                expected_votes,
+                linear,
+            },
             seed,
             secrets,
         };
@@ -190,11 +199,8 @@ fn turn(event_loop: &mut EventLoop) -> Exit {
             host.say(Priority::Notice, "Corosync Cluster Engine exiting normally");
             Exit::Fatal
         }
-        Err(Broken::RingId(e)) => {
-            host.say(
-                Priority::Error,
-                format!("Couldn't store new ring id: {}", e.0),
-            );
+        Err(Broken::Store(e)) => {
+            host.say(Priority::Error, e.0);
             Exit::RingId
         }
         Err(Broken::Poll(e)) => {

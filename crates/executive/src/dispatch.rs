@@ -20,6 +20,13 @@ impl Node {
             Group::Services => self.exec_deliver(message.from, &message.body),
             Group::Sync => self.sync_deliver(message.from, &message.body),
             Group::Ferrosync => self.on_notice(message.from, &message.body),
+            Group::Ykd | Group::FerrosyncYkd => {
+                let GroupMessage { from, group, body } = message;
+                self.with_service(ServiceId::QUORUM, |s, cx| {
+                    s.group_deliver(cx, group, from, &body);
+                });
+                self.settle();
+            }
         }
     }
 

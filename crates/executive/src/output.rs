@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use bytes::Bytes;
 pub use ferrosync_totem::srp::RxOrder;
 use ferrosync_wire::ipc::CsError;
+use ferrosync_wire::linear::Memory;
 use ferrosync_wire::{ConnId, Duration, LinkId, RingSeq, ServiceId};
 
 use crate::config::{Config, Fixed, KnetLink, LoggingConfig};
@@ -225,6 +226,8 @@ pub enum Control {
 pub struct Kept {
     /// The highest number of expected votes ever seen; zero if none.
     pub expected_votes: u32,
+    /// What the quorum provider `ferrosync_ykd` remembers; `None` if it never ran.
+    pub linear: Option<Memory>,
 }
 
 /// A part of [`Kept`] that is to be kept from now on.
@@ -232,6 +235,8 @@ pub struct Kept {
 pub enum Keep {
     /// [`Kept::expected_votes`].
     ExpectedVotes(u32),
+    /// [`Kept::linear`].
+    Linear(Memory),
 }
 
 /// One effect, to be carried out in order.

@@ -116,6 +116,9 @@ pub trait Service {
     /// A new membership: nothing may be sent yet.
     fn sync_init(&mut self, _cx: &mut Ctx<'_>, _view: &SyncView) {}
 
+    /// A message to a group of its own, from a node of the ring.
+    fn group_deliver(&mut self, _cx: &mut Ctx<'_>, _group: Group, _from: NodeId, _body: &[u8]) {}
+
     /// Sends what the peers must know.
     fn sync_process(&mut self, _cx: &mut Ctx<'_>) -> SyncProgress {
         SyncProgress::Done
@@ -254,6 +257,16 @@ impl<'a> Ctx<'a> {
         self.core
             .pg
             .mcast(self.core.now, Group::Services, Guarantee::Agreed, parts)
+    }
+
+    /// As [`Self::mcast`], to a group of its own: the message has no exec header.
+    ///
+    /// # Errors
+    /// [`QueueFull`] when the ring's queue has no room; nothing was sent.
+    pub fn mcast_to(&mut self, group: Group, message: &[u8]) -> Result<(), QueueFull> {
+        self.core
+            .pg
+            .mcast(self.core.now, group, Guarantee::Agreed, &[message])
     }
 
     /// Answers a client's request.

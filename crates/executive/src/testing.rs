@@ -19,7 +19,7 @@ use crate::output::{
     Carries, Credentials, ExitReason, FlowControl, HostAnswer, HostRequest, Keep, Kept, LibInput,
     LibKind, LibMessage, NodeInput, RxOrder,
 };
-use crate::pump::{Host, StoreFailed, WouldBlock, drain};
+use crate::pump::{Host, StoreFailed, WouldBlock, drain, drain_held};
 use crate::transport::Secrets;
 
 /// A cluster of nodes, each on its own machine.
@@ -449,6 +449,14 @@ impl Cluster {
         self.peek(client).state == Mail::Closed
     }
 
+    /// A client has room for all that waits for it.
+    pub(crate) fn read(&mut self, client: Client) {
+        let machine = self.machine(client.node);
+        if let Some(node) = &mut machine.node {
+            drain_held(node, client.conn, &mut machine.outside);
+        }
+    }
+
     /// Has a client of the map set a key; it must be allowed.
     pub(crate) fn set_key(&mut self, client: Client, key: &str, value: &Value) {
         let bytes = value.to_wire();
@@ -521,6 +529,7 @@ impl Host for Outside {
     fn keep(&mut self, keep: &Keep) -> Result<(), StoreFailed> {
         match keep {
             Keep::ExpectedVotes(votes) => self.kept.expected_votes = *votes,
+            Keep::Linear(memory) => self.kept.linear = Some(memory.clone()),
         }
         Ok(())
     }

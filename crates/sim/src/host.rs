@@ -350,6 +350,7 @@ impl Host for SimHost<'_> {
     fn keep(&mut self, keep: &Keep) -> Result<(), StoreFailed> {
         match keep {
             Keep::ExpectedVotes(votes) => self.around.kept.expected_votes = *votes,
+            Keep::Linear(memory) => self.around.kept.linear = Some(memory.clone()),
         }
         Ok(())
     }

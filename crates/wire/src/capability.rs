@@ -1,6 +1,6 @@
 //! What Ferrosync nodes tell each other of themselves after every membership change.
 //!
-//! Sent to the group of [`crate::pg::FERROSYNC_GROUP`], which C nodes ignore. What is not compatible with C is used
+//! Sent to [`crate::pg::Group::Ferrosync`], which C nodes ignore. What is not compatible with C is used
 //! only while every member of the ring has announced it.
 
 use crate::codec::{Decode, DecodeError, Encode, Reader, Writer};

@@ -15,6 +15,7 @@ pub mod exec;
 pub mod ids;
 pub mod ipc;
 pub mod knet;
+pub mod linear;
 pub mod names;
 pub mod pg;
 #[cfg(test)]

@@ -90,24 +90,58 @@ impl<'a> Decode<'a> for Packet<'a> {
     }
 }
 
-/// Group header of messages for the services: one group named `a`.
-pub const SERVICES_GROUP: [u8; 5] = [1, 0, 1, 0, b'a'];
-/// Group header of messages for the sync engine: one group named `sync`.
-pub const SYNC_GROUP: [u8; 8] = [1, 0, 4, 0, b's', b'y', b'n', b'c'];
+/// For whom a message is: the groups that nodes join.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Group {
+    /// `a`: messages between services.
+    Services,
+    /// `sync`: messages of the synchronisation engine.
+    Sync,
+    /// `ykd`: messages of the quorum provider `corosync_ykd` (corosync `vsf_ykd.c:ykd_group`, v3.1.7).
+    Ykd,
+    /// `ferrosync`: messages among Ferrosync nodes. C nodes belong to no such group and ignore what is sent to it
+    /// (corosync `totempg.c:app_deliver_fn`, v3.1.7).
+    Ferrosync,
+    /// `ferrosync_ykd`: messages of the quorum provider `ferrosync_ykd`, which C nodes ignore, too.
+    FerrosyncYkd,
+}
 
-/// Group header of messages among Ferrosync nodes: one group named `ferrosync`. C nodes belong to no such group and
-/// ignore what is sent to it (corosync `totempg.c:app_deliver_fn`, v3.1.7).
-pub const FERROSYNC_GROUP: [u8; 13] = *b"\x01\x00\x09\x00ferrosync";
+impl Group {
+    const ALL: [Self; 5] = [
+        Self::Services,
+        Self::Sync,
+        Self::Ykd,
+        Self::Ferrosync,
+        Self::FerrosyncYkd,
+    ];
 
-/// Which groups a message names, and its body.
+    /// The header that sends a message to this group alone: the number of groups, the lengths of their names, the
+    /// names.
+    #[must_use]
+    pub const fn header(self) -> &'static [u8] {
+        match self {
+            Self::Services => b"\x01\x00\x01\x00a",
+            Self::Sync => b"\x01\x00\x04\x00sync",
+            Self::Ykd => b"\x01\x00\x03\x00ykd",
+            Self::Ferrosync => b"\x01\x00\x09\x00ferrosync",
+            Self::FerrosyncYkd => b"\x01\x00\x0d\x00ferrosync_ykd",
+        }
+    }
+
+    fn named(name: &[u8]) -> Option<Self> {
+        let is_it = |group: &Self| &group.header()[NAME_OFFSET..] == name;
+        Self::ALL.into_iter().find(is_it)
+    }
+}
+
+/// Where the name starts in the header of one group.
+const NAME_OFFSET: usize = 4;
+
+/// For whom a message is, and its body.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Grouped {
-    /// The message names the services' group.
-    pub services: bool,
-    /// The message names the sync engine's group.
-    pub sync: bool,
-    /// The message names the group of Ferrosync nodes.
-    pub ferrosync: bool,
+    /// The first group named that exists; nobody sends to several.
+    pub group: Option<Group>,
     /// Where the body starts.
     pub body_offset: usize,
 }
@@ -118,19 +152,14 @@ impl Grouped {
         let mut r = Reader::new(message);
         let count = usize::from(r.u16("group count")?);
         let lengths = r.bytes(count * 2, "group lengths")?;
-        let mut found = Self {
-            services: false,
-            sync: false,
-            ferrosync: false,
-            body_offset: 0,
-        };
+        let mut group = None;
         for c in lengths.chunks_exact(2) {
             let name = r.bytes(usize::from(u16::from_le_bytes([c[0], c[1]])), "group name")?;
-            found.services |= name == b"a";
-            found.sync |= name == b"sync";
-            found.ferrosync |= name == b"ferrosync";
+            group = group.or_else(|| Group::named(name));
         }
-        found.body_offset = message.len() - r.rest().len();
-        Ok(found)
+        Ok(Self {
+            group,
+            body_offset: message.len() - r.rest().len(),
+        })
     }
 }

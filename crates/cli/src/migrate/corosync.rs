@@ -334,7 +334,7 @@ fn quorum(draft: &mut Draft<'_>, section: &Section) {
         match (entry.key.as_str(), entry.value.as_str()) {
             ("provider", "corosync_votequorum") => draft.copy(entry, QUORUM),
             ("provider", "corosync_quorum_ykd" | "corosync_ykd") => {
-                draft.decide(entry, "dynamic linear voting of Corosync lets both halves be quorate; corosync_votequorum with its options takes its place");
+                draft.decide(entry, "dynamic linear voting of Corosync lets both halves be quorate; write corosync_votequorum with its options, or ferrosync_ykd where no node of corosync is left");
             }
             ("provider", _) => {
                 let why = "the provider went with its program";

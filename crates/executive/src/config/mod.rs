@@ -42,7 +42,7 @@ pub use parse::{
 };
 pub use quorum::{
     EXPECTED_VOTES_MAX, QdeviceConfig, QuorumConfig, TieBreaker, VotequorumConfig, VotesSource,
-    WaitForAll,
+    WaitForAll, YkdRule,
 };
 pub use system::{
     IpcType, MoveToRootCgroup, Nice, NozzleConfig, ResourcesConfig, STATE_DIR, SystemConfig,

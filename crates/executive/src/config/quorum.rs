@@ -14,6 +14,17 @@ use super::nodelist::NodeEntry;
 pub struct QuorumConfig {
     /// `provider: corosync_votequorum`; without a provider the cluster is always quorate.
     pub votequorum: Option<VotequorumConfig>,
+    /// `provider: corosync_ykd` or `ferrosync_ykd`.
+    pub ykd: Option<YkdRule>,
+}
+
+/// Which dynamic linear voting.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum YkdRule {
+    /// `corosync_ykd`: as C votes, both halves of a split included.
+    Corosync,
+    /// `ferrosync_ykd`: with a tie breaker and a memory on disk; all nodes must be of Ferrosync.
+    Linear,
 }
 
 /// Parameters of votequorum, contradictions already settled as corosync settles them.
@@ -131,6 +142,9 @@ pub struct QdeviceConfig {
 /// More expected votes would overflow the 8 bits in which corosync keeps the quorum, half of them plus one.
 pub const EXPECTED_VOTES_MAX: u64 = 509;
 
+/// The messages of corosync_ykd have places for no more.
+const YKD_NODES_MAX: usize = ferrosync_wire::exec::ykd::MEMBERS_MAX;
+
 /// Reads the section. `local` is this node's position.
 pub(crate) fn read(
     keys: &KeyMap,
@@ -148,16 +162,44 @@ pub(crate) fn read(
             };
             QuorumConfig {
                 votequorum: Some(reader.read(local)),
+                ykd: None,
             }
+        }
+        Some("corosync_ykd") => {
+            if nodes.len() > YKD_NODES_MAX {
+                let what =
+                    format!("corosync_ykd cannot decide for more than {YKD_NODES_MAX} nodes");
+                findings.error(
+                    keys.at("quorum.provider"),
+                    what,
+                    "write corosync_votequorum",
+                );
+            }
+            dynamic(YkdRule::Corosync)
+        }
+        Some("ferrosync_ykd") => {
+            if nodes.is_empty() {
+                let what =
+                    "ferrosync_ykd needs a nodelist: its nodes are the first primary component";
+                findings.error(keys.at("quorum.provider"), what, "write one");
+            }
+            dynamic(YkdRule::Linear)
         }
         Some(other) => {
             findings.error(
                 keys.at("quorum.provider"),
                 format!("Quorum provider: {other} failed to initialize."),
-                "write corosync_votequorum",
+                "write corosync_votequorum, or corosync_ykd, or ferrosync_ykd",
             );
             QuorumConfig::default()
         }
+    }
+}
+
+fn dynamic(rule: YkdRule) -> QuorumConfig {
+    QuorumConfig {
+        votequorum: None,
+        ykd: Some(rule),
     }
 }
 

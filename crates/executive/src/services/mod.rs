@@ -9,6 +9,7 @@ pub mod quorum;
 mod resource_state;
 pub mod votequorum;
 pub mod wd;
+mod ykd;
 
 use ferrosync_wire::ServiceId;
 
@@ -36,7 +37,7 @@ impl Services {
             cmap: cmap::Cmap::new(config),
             cfg: cfg::Cfg::new(config),
             cpg: cpg::Cpg::new(config),
-            quorum: quorum::Quorum::new(config),
+            quorum: quorum::Quorum::new(config, kept),
             pload: pload::Pload::new(),
             mon: mon::Mon::new(),
             wd: wd::Wd::new(),

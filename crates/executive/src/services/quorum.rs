@@ -4,6 +4,7 @@
 
 use std::collections::BTreeMap;
 
+use ferrosync_totem::pg::Group;
 use ferrosync_wire::ipc::quorum::{
     Event, ModelType, Quorate as QuorateAnswer, Request, TRACK_CHANGES, TRACK_CHANGES_ONLY,
     TRACK_CURRENT, TrackStarted, TrackStopped, Type,
@@ -14,7 +15,9 @@ use ferrosync_wire::{ConnId, Decode, NodeId, Reader, RingId, ServiceId};
 use crate::config::Config;
 use crate::core::{Quorate, QuorumView};
 use crate::log::{Priority, Subsystem};
+use crate::output::Kept;
 use crate::service::{Ctx, Library, Needs, Service, ServiceInfo, SyncView, TakesPart};
+use crate::services::ykd::Ykd;
 
 /// The service.
 #[derive(Debug)]
@@ -27,9 +30,11 @@ pub struct Quorum {
 }
 
 /// Who decides.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Debug)]
 enum Provider {
+    /// A service of its own.
     Votequorum,
+    Ykd(Box<Ykd>),
     None,
 }
 
@@ -69,9 +74,10 @@ enum Tracking {
 impl Quorum {
     /// From the configuration.
     #[must_use]
-    pub fn new(config: &Config) -> Self {
-        let provider = match config.quorum.votequorum {
-            Some(_) => Provider::Votequorum,
+    pub fn new(config: &Config, kept: &Kept) -> Self {
+        let provider = match Ykd::from_config(config, kept) {
+            Some(ykd) => Provider::Ykd(Box::new(ykd)),
+            None if config.quorum.votequorum.is_some() => Provider::Votequorum,
             None => Provider::None,
         };
         Self {
@@ -91,7 +97,7 @@ impl Quorum {
     /// 1 with a provider, 0 without.
     const fn kind(&self) -> u32 {
         match self.provider {
-            Provider::Votequorum => 1,
+            Provider::Votequorum | Provider::Ykd(_) => 1,
             Provider::None => 0,
         }
     }
@@ -206,11 +212,9 @@ impl Service for Quorum {
     }
 
     fn start(&mut self, cx: &mut Ctx<'_>) {
-        match self.provider {
-            Provider::Votequorum => {
-                let text = "Using quorum provider corosync_votequorum";
-                cx.log(Subsystem::Quorum, Priority::Notice, text);
-            }
+        match &self.provider {
+            Provider::Votequorum => log_provider(cx, "corosync_votequorum"),
+            Provider::Ykd(ykd) => log_provider(cx, ykd.name()),
             Provider::None => cx.publish_quorum(QuorumView {
                 quorate: Quorate::Yes,
                 ..cx.quorum().clone()
@@ -251,6 +255,21 @@ impl Service for Quorum {
                 log_nodes(cx, title, nodes);
             }
         }
+        if let Provider::Ykd(ykd) = &mut self.provider {
+            ykd.changed(cx, view);
+        }
+    }
+
+    fn group_deliver(&mut self, cx: &mut Ctx<'_>, group: Group, from: NodeId, body: &[u8]) {
+        if let Provider::Ykd(ykd) = &mut self.provider {
+            ykd.deliver(cx, group, from, body);
+        }
+    }
+
+    fn timeout(&mut self, cx: &mut Ctx<'_>, _timer: u32) {
+        if let Provider::Ykd(ykd) = &mut self.provider {
+            ykd.retry(cx);
+        }
     }
 
     fn sync_activate(&mut self, cx: &mut Ctx<'_>) {
@@ -264,7 +283,7 @@ impl Service for Quorum {
     }
 
     fn quorum_changed(&mut self, cx: &mut Ctx<'_>) {
-        if self.provider == Provider::None {
+        if matches!(self.provider, Provider::None) {
             return;
         }
         let view = cx.quorum().clone();
@@ -308,6 +327,11 @@ const fn number(quorate: Quorate) -> u32 {
         Quorate::Yes => 1,
         Quorate::No => 0,
     }
+}
+
+fn log_provider(cx: &mut Ctx<'_>, name: &str) {
+    let text = format!("Using quorum provider {name}");
+    cx.log(Subsystem::Quorum, Priority::Notice, text);
 }
 
 fn log_nodes(cx: &mut Ctx<'_>, title: &str, nodes: &[NodeId]) {

@@ -10,7 +10,8 @@ mod pack;
 use std::collections::VecDeque;
 
 use bytes::Bytes;
-use ferrosync_wire::pg::{FERROSYNC_GROUP, Grouped, SERVICES_GROUP, SYNC_GROUP};
+pub use ferrosync_wire::pg::Group;
+use ferrosync_wire::pg::Grouped;
 use ferrosync_wire::{Instant, NodeId, RingSeq};
 
 use crate::srp::{
@@ -32,17 +33,6 @@ pub struct Pg {
     assemblies: Assemblies,
     ready: VecDeque<PgOutput>,
     stats: PgStats,
-}
-
-/// Who a message is for (`totempg` group names; there are only two).
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Group {
-    /// Messages between services.
-    Services,
-    /// Messages of the synchronisation engine.
-    Sync,
-    /// Messages among Ferrosync nodes, which C nodes ignore.
-    Ferrosync,
 }
 
 /// One effect, in the order in which it must take effect.
@@ -202,11 +192,7 @@ impl Pg {
         if !self.accepts(size) {
             return Err(QueueFull);
         }
-        let head: &[u8] = match group {
-            Group::Services => &SERVICES_GROUP,
-            Group::Sync => &SYNC_GROUP,
-            Group::Ferrosync => &FERROSYNC_GROUP,
-        };
+        let head = group.header();
         let (packer, lane) = match self.lane {
             Lane::Regular => (&mut self.regular, Lane::Regular),
             Lane::Transitional => (&mut self.transitional, Lane::Transitional),
@@ -367,18 +353,9 @@ impl Pg {
 /// Strips the group header; `None` for groups that do not exist here.
 fn addressed(from: NodeId, message: &Bytes) -> Option<GroupMessage> {
     let grouped = Grouped::parse(message).ok()?;
-    let group = if grouped.services {
-        Group::Services
-    } else if grouped.sync {
-        Group::Sync
-    } else if grouped.ferrosync {
-        Group::Ferrosync
-    } else {
-        return None;
-    };
     Some(GroupMessage {
         from,
-        group,
+        group: grouped.group?,
         body: message.slice(grouped.body_offset..),
     })
 }

@@ -13,6 +13,7 @@ pub mod cpg;
 pub mod pload;
 pub mod sync;
 pub mod votequorum;
+pub mod ykd;
 
 /// The 16 bytes in front of every message: `id i32@0, size i32@8` (`struct qb_ipc_request_header`).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

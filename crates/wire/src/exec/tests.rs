@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::cpg::{Downlist, JoinEntry, Mcast, PartialMcast, PieceKind, ProcChange, Reason};
 use super::votequorum::{NodeFlags, NodeInfo, Reconfigure};
-use super::{Header, Source, cfg, cmap, cpg, pload, sync, votequorum};
+use super::{Header, Source, cfg, cmap, cpg, pload, sync, votequorum, ykd};
 use crate::codec::{Decode, DecodeError, Encode, Reader};
 use crate::ids::{NodeId, ServiceId};
 use crate::names::{GroupName, Name};
@@ -417,6 +417,45 @@ fn load() {
 }
 
 #[test]
+fn dynamic_voting() {
+    use ykd::{Message, Session, State};
+    let session = |members: &[u32], id| Session {
+        members: members.iter().copied().map(NodeId).collect(),
+        id,
+    };
+    let state = State {
+        last_primary: session(&[0x0102_0304, 5], 6),
+        last_formed: vec![session(&[7], 8)],
+        ambiguous: vec![session(&[], 0), session(&[9], 10)],
+        session_id: 11,
+    };
+    let fields: &[(usize, &[u8])] = &[
+        (4, &[4, 3, 2, 1, 5]),
+        (132, &[2]),
+        (136, &[6]),
+        (140, &[7]),
+        (268, &[1]),
+        (272, &[8]),
+        (4_492, &[1]),
+        (4_632, &[9]),
+        (4_760, &[1]),
+        (4_764, &[10]),
+        (8_848, &[2]),
+        (8_852, &[11, 0, 0, 0]),
+    ];
+    pin!(Message, Message::State(Box::new(state)), 8_856, fields);
+    pin!(Message, Message::Attempt, 4, &[(0, &[1, 0, 0, 0])]);
+    // More than an array holds, which C believes.
+    for offset in [132, 4_492, 8_848] {
+        let mut bytes = vec![0; 8_856];
+        bytes[offset] = 33;
+        let decoded = Message::decode(&mut Reader::new(&bytes));
+        let refused = matches!(decoded, Err(DecodeError::TooMany { count: 33, .. }));
+        assert!(refused, "{offset}");
+    }
+}
+
+#[test]
 fn another_service_or_function_is_refused() {
     let mut bytes = cpg::Message::DownlistOld.to_vec();
     bytes[2] = 1;
@@ -438,6 +477,7 @@ proptest! {
         survives!(cmap::Message<'_>, &bytes);
         survives!(sync::Message, &bytes);
         survives!(pload::Message<'_>, &bytes);
+        survives!(ykd::Message, &bytes);
     }
 
     #[test]
@@ -448,5 +488,6 @@ proptest! {
         survives!(cmap::Message<'_>, &bytes);
         survives!(sync::Message, &bytes);
         survives!(pload::Message<'_>, &bytes);
+        survives!(ykd::Message, &bytes);
     }
 }
