@@ -117,10 +117,11 @@ impl Backlog {
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
-    use ferrosync_wire::ConnId;
+    use ferrosync_wire::{ConnId, ServiceId};
 
     use super::*;
-    use crate::output::{Head, LibKind};
+    use crate::output::{FlowControl, Head, LibInput, LibKind, NodeInput};
+    use crate::testing::Cluster;
 
     fn message(len: usize) -> LibMessage {
         LibMessage {
@@ -161,6 +162,36 @@ mod tests {
         while backlog.pop().is_some() {}
         let later = LATER + Duration::from_secs(3600);
         assert_eq!(fill(&mut backlog, later, 1), 1, "its patience starts anew");
+    }
+
+    /// On a quiet ring nothing else happens that would tell the client.
+    #[test]
+    fn a_client_that_has_caught_up_is_told_at_once() {
+        let mut cluster = Cluster::start(&[1]);
+        let client = cluster.connect(1, ServiceId::QUORUM);
+        let conn = client.conn;
+        let lag = |cluster: &mut Cluster| {
+            for _ in 0..9 {
+                let event = message(1 << 20);
+                cluster.node_mut(1).hold_back(LibMessage { conn, ..event });
+            }
+            cluster.input(1, NodeInput::Lib(LibInput::Writable { conn }));
+        };
+        let level = |cluster: &Cluster| {
+            let client = cluster.node(1).core().clients().get(conn);
+            client.expect("it is connected").flow_control
+        };
+        lag(&mut cluster);
+        cluster.read(client);
+        assert_eq!(level(&cluster), FlowControl::Off);
+        lag(&mut cluster);
+        cluster.run_until("it is held back", |c| level(c) == FlowControl::Busy);
+        cluster.read(client);
+        assert_eq!(level(&cluster), FlowControl::Off);
+        // One that stops reading may send again after a while.
+        lag(&mut cluster);
+        cluster.run_until("it is held back", |c| level(c) == FlowControl::Busy);
+        cluster.run_until("it may send", |c| level(c) == FlowControl::Off);
     }
 
     #[test]

@@ -81,6 +81,8 @@ impl Node {
         if let Some(pause) = self.core.pauses.check(now, token) {
             self.core.push(NodeOutput::Ask(HostRequest::Date(pause)));
         }
+        // How long a client is held back depends on the time.
+        self.update_flow_control();
     }
 
     pub(crate) fn pause_dated(&mut self, pause: Pause, at_ms: u64) {

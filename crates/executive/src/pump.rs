@@ -97,12 +97,14 @@ fn lib_send(node: &mut Node, message: LibMessage, host: &mut impl Host) {
     }
 }
 
-/// Hands a client the events that were held back for it, until it has no room again.
+/// Hands a client the events that were held back for it, until it has no room again. [`drain`] has to follow.
 pub fn drain_held(node: &mut Node, conn: ConnId, host: &mut impl Host) {
     while let Some(message) = node.next_held(conn) {
         if host.lib_send(&message).is_err() {
             node.put_back(message);
-            return;
+            break;
         }
     }
+    // It may be all that keeps the ring busy: nothing else would tell it that it may send again.
+    node.update_flow_control();
 }
