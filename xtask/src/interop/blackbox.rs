@@ -83,17 +83,21 @@ fn switched(lab: &Lab) -> anyhow::Result<()> {
     Ok(())
 }
 
-/// Kills the daemon, starts it again, and reads what it had recorded.
+/// Ends the daemon as crashes end it, starts it again, and reads what it had recorded.
 fn killed(lab: &Lab) -> anyhow::Result<()> {
-    lab.output(NODE, &["corosync-cmapctl", "-s", GATHER, "str", "yes"])?;
-    lab.output(NODE, &["rm", FDATA])?;
-    lab.daemon(DaemonVerb::Kill, NODE)?;
-    lab.daemon(DaemonVerb::Start, NODE)?;
-    lab.wait(&[NODE])?;
-    let last = "ended without a word, its flight recorder is saved in /var/lib/corosync/fdata-";
-    wait_for("a line about it", || said(lab, last))?;
-    let text = lab.output(NODE, &[PRINT, FDATA])?;
-    records(&text).context("what a killed daemon recorded")?;
+    for (number, signal) in ["KILL", "SEGV", "ABRT"].iter().enumerate() {
+        lab.output(NODE, &["corosync-cmapctl", "-s", GATHER, "str", "yes"])?;
+        lab.output(NODE, &["rm", FDATA])?;
+        let kill = format!("kill -{signal} $(cat /run/corosync.pid)");
+        lab.output(NODE, &["sh", "-c", &kill])?;
+        wait_for("the end", || Ok(!lab.status(NODE)?["ended"].is_null()))?;
+        lab.daemon(DaemonVerb::Start, NODE)?;
+        lab.wait(&[NODE])?;
+        let last = "ended without a word, its flight recorder is saved in /var/lib/corosync/fdata-";
+        wait_for("a line about it", || Ok(times_said(lab, last)? > number))?;
+        let text = lab.output(NODE, &[PRINT, FDATA])?;
+        records(&text).with_context(|| format!("what was recorded before SIG{signal}"))?;
+    }
     // An orderly end leaves nothing to be found.
     lab.daemon(DaemonVerb::Shutdown, NODE)?;
     wait_for("the end", || {
@@ -102,8 +106,12 @@ fn killed(lab: &Lab) -> anyhow::Result<()> {
 }
 
 fn said(lab: &Lab, text: &str) -> anyhow::Result<bool> {
+    Ok(times_said(lab, text)? > 0)
+}
+
+fn times_said(lab: &Lab, text: &str) -> anyhow::Result<usize> {
     let log = lab.output(NODE, &["cat", "/var/log/corosync/corosync.log"])?;
-    Ok(log.contains(text))
+    Ok(log.matches(text).count())
 }
 
 const fn plan(corosync: Peers) -> Plan {

@@ -4,7 +4,7 @@ use super::lab::{Peers, Plan};
 use super::trouble::{FATES, Trouble};
 use super::{
     Outcome, Setup, blackbox, calls, histories, keys, knet, logs, monitor, pacemaker, qdevice,
-    reload, same, storm, tools,
+    reload, same, storm, tools, ykd,
 };
 
 /// One case.
@@ -41,6 +41,8 @@ pub(super) enum What {
     Histories,
     /// Partitions clusters with a quorum device.
     Qdevice,
+    /// Partitions a cluster that votes by ykd.
+    Ykd(Plan),
     /// Changes the configuration of a running ring of both.
     Reload,
     /// Asks corosync's tools about the links, on corosync and on our daemon.
@@ -78,6 +80,7 @@ impl Case {
             } => calls::run(setup, program, arguments, *nodes),
             What::Histories => histories::run(setup),
             What::Qdevice => qdevice::run(setup),
+            What::Ykd(plan) => ykd::run(setup, self.name, &asked(plan)),
             What::Reload => reload::run(setup),
             What::Pacemaker(run) | What::Upgrade(run) | What::Locks(run) => run(setup),
             What::Tools(plan) => tools::run(setup, self.name, &asked(plan)),
@@ -104,6 +107,7 @@ impl Case {
             What::Calls { .. }
             | What::Storm { .. }
             | What::Histories
+            | What::Ykd(_)
             | What::Reload
             | What::Tools(_)
             | What::Same(_)
@@ -151,7 +155,8 @@ impl Case {
 
 /// All cases.
 pub(super) fn all() -> impl Iterator<Item = &'static Case> {
-    CASES.iter().chain(knet::CASES).chain(pacemaker::CASES)
+    // Those of Pacemaker take longest, and the others run beside them.
+    pacemaker::CASES.iter().chain(CASES).chain(knet::CASES)
 }
 
 /// The cases that are neither of knet's nor of Pacemaker's.
@@ -218,6 +223,14 @@ const CASES: &[Case] = &[
         "qdevice",
         "corosync-qdevice and corosync-qnetd on our daemons, partitions decided as on corosync",
         What::Qdevice,
+    ),
+    Case::new(
+        "ykd",
+        "a ring of both daemons that votes by corosync_ykd, partitions decided as on corosync",
+        What::Ykd(Plan {
+            settings: &["totem.token=1000", "quorum.provider=corosync_ykd"],
+            ..Plan::new(4, Peers::these(&[1, 3]), "udpu")
+        }),
     ),
     Case::new(
         "reload",

@@ -22,10 +22,14 @@ mod storm;
 mod tools;
 mod trouble;
 mod wait;
+mod ykd;
 
 use std::fs;
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::process::Command;
+use std::sync::Mutex;
+use std::thread;
 use std::time::Instant;
 
 use anyhow::{Context as _, bail};
@@ -61,6 +65,9 @@ pub(crate) struct Args {
     /// Histories of votes to play.
     #[arg(long, value_enum, default_value = "some")]
     histories: Histories,
+    /// Cases that run at the same time.
+    #[arg(long, default_value_t = JOBS)]
+    jobs: NonZero<u8>,
     /// Use this `ferrosync` instead of building one with optimisations.
     #[arg(long, value_name = "FILE")]
     program: Option<PathBuf>,
@@ -84,6 +91,8 @@ pub(crate) struct Setup {
     pub(crate) corosync: Option<Peers>,
     /// Histories of votes to play.
     pub(crate) histories: Histories,
+    /// Cases that run at the same time.
+    pub(crate) jobs: NonZero<u8>,
     /// The work tree.
     pub(crate) root: PathBuf,
 }
@@ -108,6 +117,7 @@ impl Setup {
             rounds: 1,
             corosync: None,
             histories: Histories::Some,
+            jobs: JOBS,
             root: workspace.root.clone(),
             labs: tempfile::Builder::new().prefix("ferrosync-").tempdir()?,
         })
@@ -157,6 +167,7 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
         rounds: args.rounds,
         corosync: args.corosync,
         histories: args.histories,
+        jobs: args.jobs,
         ..built
     };
     run_cases(&setup, cases::all().filter(wanted))
@@ -182,27 +193,48 @@ pub(crate) fn step(workspace: &Workspace, report: &mut Report) -> anyhow::Result
     run_cases(&Setup::build(workspace)?, can.into_iter())
 }
 
-fn run_cases<'a>(setup: &Setup, cases: impl Iterator<Item = &'a Case>) -> anyhow::Result<()> {
-    let mut failed = Vec::new();
-    for case in cases {
-        println!("interop {}: {}", case.name, case.about);
-        let start = Instant::now();
-        let outcome = case.run(setup);
-        let took = start.elapsed().as_secs_f64();
-        match outcome {
-            Ok(Outcome::Passed(what)) => {
-                println!("interop {}: passed in {took:.1} s: {what}", case.name);
-            }
-            Err(error) => {
-                println!("interop {}: FAILED in {took:.1} s: {error:#}", case.name);
-                failed.push(case.name);
+/// Runs cases, several at a time: most of them wait for timeouts most of the time.
+fn run_cases<'a>(
+    setup: &Setup,
+    cases: impl Iterator<Item = &'a Case> + Send,
+) -> anyhow::Result<()> {
+    let (cases, failed) = (Mutex::new(cases), Mutex::new(Vec::new()));
+    let next = || cases.lock().expect("no panic in between").next();
+    let work = || {
+        while let Some(case) = next() {
+            if !run_case(setup, case) {
+                failed.lock().expect("no panic in between").push(case.name);
             }
         }
-    }
+    };
+    thread::scope(|scope| {
+        for _ in 0..setup.jobs.get() {
+            scope.spawn(work);
+        }
+    });
+    let failed = failed.into_inner().expect("no panic in between");
     if !failed.is_empty() {
         bail!("failed: {}", failed.join(", "));
     }
     Ok(())
+}
+
+/// Whether it passed.
+fn run_case(setup: &Setup, case: &Case) -> bool {
+    println!("interop {}: {}", case.name, case.about);
+    let start = Instant::now();
+    let outcome = case.run(setup);
+    let took = start.elapsed().as_secs_f64();
+    match outcome {
+        Ok(Outcome::Passed(what)) => {
+            println!("interop {}: passed in {took:.1} s: {what}", case.name);
+            true
+        }
+        Err(error) => {
+            println!("interop {}: FAILED in {took:.1} s: {error:#}", case.name);
+            false
+        }
+    }
 }
 
 /// What keeps every case from running on this machine, if anything.
@@ -228,5 +260,7 @@ pub(crate) fn missing() -> Option<String> {
         .map(|error| format!("no namespaces for tests: {error:#}"))
 }
 
+/// With more than these, two cores would be busy rather than waiting.
+const JOBS: NonZero<u8> = NonZero::new(3).expect("not zero");
 /// The package of the command-line tool, and its program.
 const PACKAGE: &str = "ferrosync";

@@ -341,12 +341,14 @@ fn row_of_all(nodes: u8) -> String {
     words.join(",")
 }
 
-fn parse(sides: &str) -> anyhow::Result<Vec<BTreeSet<u8>>> {
+/// Reads sides such as `1,2/3`.
+pub(super) fn parse(sides: &str) -> anyhow::Result<Vec<BTreeSet<u8>>> {
     let side = |side: &str| side.split(',').map(str::parse).collect::<Result<_, _>>();
     Ok(sides.split('/').map(side).collect::<Result<_, _>>()?)
 }
 
-fn side_of(sides: &[BTreeSet<u8>], node: u8) -> anyhow::Result<&BTreeSet<u8>> {
+/// The side of a node.
+pub(super) fn side_of(sides: &[BTreeSet<u8>], node: u8) -> anyhow::Result<&BTreeSet<u8>> {
     let side = sides.iter().find(|side| side.contains(&node));
     side.with_context(|| format!("node {node} is on no side"))
 }

@@ -112,6 +112,25 @@ impl<'a> Draft<'a> {
         }
     }
 
+    /// Says which options change nothing in a file like this one.
+    pub(crate) fn report_vain_wishes(&mut self) {
+        if let Some(address) = self.wishes.mcast_address {
+            let group = (0..LINKS).find_map(|link| self.conf.get(&interface(link), "mcastaddr"));
+            if group != Some(&address.to_string()) {
+                let why = format!(
+                    "--mcast-address {address} was left out: only a ring over udp that does not broadcast has such an address"
+                );
+                self.report.decide(&why);
+            }
+        }
+        let is_on = |key| !matches!(self.conf.get(TOTEM, key), None | Some("none" | "off"));
+        let encrypted = is_on("crypto_cipher") || is_on("crypto_hash") || is_on("secauth");
+        if let Some(file) = self.wishes.keyfile.as_deref().filter(|_| !encrypted) {
+            let why = format!("--keyfile {file}: without encryption no key is read");
+            self.report.decide(&why);
+        }
+    }
+
     /// Writes what an option asks for over whatever the input said.
     pub(crate) fn insist(&mut self, slot: Slot<'_>, (key, value): (&str, &str), option: &str) {
         match self.conf.set(slot, (key, value), None, Again::Replaces) {
@@ -130,6 +149,8 @@ impl<'a> Draft<'a> {
     }
 }
 
+/// Links that a ring can have.
+const LINKS: usize = 8;
 /// The section `totem`.
 pub(crate) const TOTEM: Slot<'static> = &[("totem", 0)];
 /// The section `quorum`.

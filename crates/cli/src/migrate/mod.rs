@@ -1,7 +1,7 @@
 //! `ferrosync migrate`: a corosync.conf for Corosync 3 from older configurations, with an account of every key.
 //!
 //! A reader turns each format into one tree of keys with their lines; a translator for each kind writes the new file
-//! through a [`Draft`](draft::Draft), which writes and reports in one step; the new file is read by the parser of
+//! through a [`Draft`], which writes and reports in one step; the new file is read by the parser of
 //! the daemon before anybody gets it.
 
 pub(crate) mod args;
@@ -114,6 +114,7 @@ fn migrate(
     if kind != Kind::Corosync3 {
         draft.conf.put_in_order();
     }
+    draft.report_vain_wishes();
     let body = draft.conf.render();
     let first = draft::node(0);
     let refused = check::refusals(
