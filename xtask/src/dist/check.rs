@@ -242,7 +242,7 @@ const REPLACE: (&str, &str) = ("replace", include_str!("check/replace.sh"));
 const ALONE: (&str, &str) = ("alone", include_str!("check/alone.sh"));
 const TARBALL: (&str, &str) = ("tarball", include_str!("check/tarball.sh"));
 
-const MUST_HAVE: [&str; 18] = [
+const MUST_HAVE: [&str; 23] = [
     "./usr/sbin/corosync",
     "./usr/sbin/ferrosyncd",
     "./usr/sbin/corosync-cfgtool",
@@ -260,5 +260,10 @@ const MUST_HAVE: [&str; 18] = [
     "./var/log/corosync/",
     "./usr/share/doc/ferrosync/copyright",
     "./usr/share/doc/ferrosync/changelog.gz",
+    "./usr/share/man/man5/corosync.conf.5.gz",
+    "./usr/share/man/man5/votequorum.5.gz",
+    "./usr/share/man/man7/cmap_keys.7.gz",
+    "./usr/share/man/man7/corosync_overview.7.gz",
+    "./usr/share/man/man8/corosync.8.gz",
     "./usr/share/snmp/mibs/COROSYNC-MIB.txt",
 ];

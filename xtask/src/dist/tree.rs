@@ -101,11 +101,16 @@ impl Tree {
         )?;
         self.compress("usr/share/man/man8/ferrosyncd.8")?;
         self.link("usr/share/man/man8/corosync.8.gz", "ferrosyncd.8.gz")?;
-        let document = fs::read_to_string(dist.workspace.root.join("docs/config.md"))?;
-        let path = "usr/share/man/man5/corosync.conf.5";
-        make_parent(&self.at(path))?;
-        fs::write(self.at(path), manual::page(&document))?;
-        self.compress(path)
+        for manual in &manual::MANUALS {
+            let document = dist.workspace.root.join("docs").join(manual.document);
+            let text =
+                fs::read_to_string(&document).with_context(|| document.display().to_string())?;
+            let path = manual.place();
+            make_parent(&self.at(&path))?;
+            fs::write(self.at(&path), manual.page(&text))?;
+            self.compress(&path)?;
+        }
+        Ok(())
     }
 
     /// Manual pages and completions, which the program makes of the declarations of its options.
@@ -245,10 +250,13 @@ const DIRECTORIES: [&str; 3] = [
 ];
 
 /// What of `docs/` is for users.
-const DOCUMENTS: [&str; 5] = [
+const DOCUMENTS: [&str; 8] = [
+    "cmap.md",
     "config.md",
     "deviations.md",
     "lab.md",
     "migrate.md",
+    "overview.md",
     "packages.md",
+    "quorum.md",
 ];

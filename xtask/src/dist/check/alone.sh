@@ -18,8 +18,9 @@ holds "the programs are ours under every name" programs_are_ours
 holds "the service is enabled" test -L /etc/systemd/system/multi-user.target.wants/corosync.service
 holds "the service was started" called '^systemctl( -[^ ]+)* start( -[^ ]+)* corosync\.service'
 holds_not "notifications are off until somebody wants them" called 'start.*notifyd'
-holds "there are manual pages for the daemon and the tools" sh -c '
-	for page in 8/ferrosync.8 8/corosync.8 8/corosync-cfgtool.8 8/corosync-keygen.8 5/corosync.conf.5; do
+holds "there are manual pages for the daemon, the tools and what they work with" sh -c '
+	for page in 8/ferrosync.8 8/corosync.8 8/corosync-cfgtool.8 8/corosync-keygen.8 5/corosync.conf.5 5/votequorum.5 \
+		7/cmap_keys.7 7/corosync_overview.7; do
 		test -e /usr/share/man/man$page.gz || { echo $page; exit 1; }
 	done'
 holds "log files are rotated by a rule that logrotate takes" sh -c '
