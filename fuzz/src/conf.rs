@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use ferrosync_executive::config::{
     self, Config, ConfigErrors, Environment, Family, SourceFile, TransportConfig,
 };
+use ferrosync_executive::output::Kept;
 use ferrosync_executive::transport::{Secrets, SharedKey};
 use ferrosync_executive::{Boot, Node};
 use ferrosync_wire::{Instant, NodeId, RingSeq};
@@ -65,6 +66,7 @@ fn start(config: Config) {
     let boot = Boot {
         config,
         stored: RingSeq(0),
+        kept: Kept::default(),
         seed: 0,
         secrets,
     };

@@ -4,7 +4,7 @@ use bytes::Bytes;
 use ferrosync_totem::pg::{Company, Group, GroupMessage, Pg, PgOutput};
 use ferrosync_totem::srp::{Input, MembStateKind, RxOrder};
 use ferrosync_totem::{Srp, SrpConfig};
-use ferrosync_wire::pg::{Group, Grouped, Packet, PacketHeader};
+use ferrosync_wire::pg::{Grouped, Packet, PacketHeader};
 use ferrosync_wire::totem::{FRAME_MAX, Mcast};
 use ferrosync_wire::{Encode, Instant, NodeId, RingSeq};
 

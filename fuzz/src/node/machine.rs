@@ -55,6 +55,7 @@ impl Machine {
         let boot = Boot {
             config: config(choice),
             stored: RingSeq(0),
+            kept: output::Kept::default(),
             seed: 7,
             secrets: Secrets::NONE,
         };
@@ -309,6 +310,10 @@ impl Host for Outside {
     fn store_ring_seq(&mut self, seq: RingSeq) -> Result<(), StoreFailed> {
         assert!(seq > self.stored, "{seq} after {}", self.stored);
         self.stored = seq;
+        Ok(())
+    }
+
+    fn keep(&mut self, _keep: &output::Keep) -> Result<(), StoreFailed> {
         Ok(())
     }
 

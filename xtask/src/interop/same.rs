@@ -250,11 +250,12 @@ impl fmt::Display for Question {
 
 /// The node where everything is asked. It is the last one, so that lists end with it.
 const NODE: u8 = 2;
-const TOOLS: [&str; 6] = [
+const TOOLS: [&str; 7] = [
     "corosync-blackbox",
     "corosync-cfgtool",
     "corosync-cmapctl",
     "corosync-cpgtool",
+    "corosync-keygen",
     "corosync-notifyd",
     "corosync-quorumtool",
 ];

@@ -30,8 +30,9 @@ pub(super) fn compare(both: &Both<'_>, plan: &Plan) -> anyhow::Result<Vec<String
         both.lab.cable(OTHER, "0 up")?;
         wait(&running, "is now operational", 1)?;
     }
-    both.lab
-        .output(NODE, &["corosync-cmapctl", "-g", "totem.version"])?;
+    // A notifyd looks up who has come, and says nothing of who is gone by then.
+    let stay = "sleep 2 | corosync-cmapctl -t totem.version";
+    both.lab.output(NODE, &["sh", "-c", stay])?;
     wait(&running, "corosync-cmapct is now disconnected", 1)?;
     both.lab.daemon(DaemonVerb::Kill, OTHER)?;
     wait(&running, " left\n", 1)?;
@@ -172,12 +173,19 @@ impl Ears {
             .map(|lines| lines.lines().count())
             .sum::<usize>();
         let mut found = [String::new(), String::new()];
-        wait_for("all signals", || {
+        let outcome = wait_for("all signals", || {
             let text = fs::read_to_string(&self.signals)?;
             found = by_sender(&text);
             let count = |text: &String| text.matches("member=").count();
             // The first line of each is the warning that two targets are unusual.
             Ok(found.iter().map(count).sum::<usize>() + 2 >= expected)
+        });
+        let [theirs, ours] = &found;
+        outcome.with_context(|| {
+            format!(
+                "after the lines\n{}and the signals\n{theirs}\nof theirs and\n{ours}\nof ours",
+                lines.concat()
+            )
         })?;
         Ok(found)
     }
@@ -215,7 +223,8 @@ fn by_sender(text: &str) -> [String; 2] {
             head.split([' ', ';'])
                 .find_map(|part| part.strip_prefix(name))
         };
-        let Some(sender) = word("sender=") else {
+        // The bus itself tells the monitor of its names.
+        let (Some(sender), Some("org.corosync")) = (word("sender="), word("interface=")) else {
             continue;
         };
         let at = senders
@@ -317,7 +326,9 @@ mod tests {
 
     #[test]
     fn signals_are_told_apart_by_their_sender() {
-        let text = "signal time=1.5 sender=:1.1 -> destination=(null destination) serial=2 path=/org/corosync; \
+        let text = "signal time=1.4 sender=org.freedesktop.DBus -> destination=:1.0 serial=2 path=/org/freedesktop/DBus; \
+                    interface=org.freedesktop.DBus; member=NameLost\n   string \":1.0\"\n\
+                    signal time=1.5 sender=:1.1 -> destination=(null destination) serial=2 path=/org/corosync; \
                     interface=org.corosync; member=QuorumStateChange\n   string \"a\"\n\
                     signal time=1.6 sender=:1.2 -> destination=(null destination) serial=9 path=/org/corosync; \
                     interface=org.corosync; member=QuorumStateChange\n   string \"b\"\n\

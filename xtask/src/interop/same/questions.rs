@@ -342,6 +342,25 @@ pub(super) const ABSENT: &[Question] = &[
     Question::new(&["corosync-quorumtool", "-l"]),
     Question::new(&["corosync-quorumtool", "-m"]),
     Question::new(&["corosync-quorumtool", "-e", "2"]),
+    // corosync-keygen
+    Question::new(&["corosync-keygen", "-h"]),
+    Question::new(&["corosync-keygen", "--help"]),
+    Question::new(&["corosync-keygen", "-x"]),
+    Question::new(&["corosync-keygen", "-k"]),
+    Question::new(&["corosync-keygen", "-s", "127"]),
+    Question::new(&["corosync-keygen", "-s", "4097"]),
+    Question::new(&["corosync-keygen", "-s", "x"]),
+    Question::new(&["corosync-keygen", "-r", "/none/such"]),
+    Question::new(&["corosync-keygen", "-k", "/none/such/key"]),
+    Question::new(&["corosync-keygen", "-k", "/run/same.key"]).by(KEY),
+    Question::new(&["corosync-keygen", "-l", "-s", "128", "-k", "/run/same.key"]).by(KEY),
+    Question::new(&[
+        "corosync-keygen",
+        "--size=4096",
+        "--random-file=/dev/zero",
+        "--key-file=/run/same.key",
+    ])
+    .by(KEY),
 ];
 
 /// Changes keys once the tool follows them, and types q once it has told the last change. What goes into a pipe would wait
@@ -379,6 +398,10 @@ const ENDED: &str = "dir=$(mktemp -d) && cd $dir && mkfifo in || exit 99
     corosync-cfgtool -H
     wait $pid; code=$?
     cat out; rm -r $dir; exit $code";
+
+/// What becomes of a key file that is there already.
+const KEY: &str = "rm -f /run/same.key; echo old >/run/same.key; chmod 644 /run/same.key
+    \"$@\"; code=$?; stat -c '%s %a %U' /run/same.key; exit $code";
 
 /// Lets the daemon write its flight recorder, and prints a copy that does not change any more.
 const DUMPED: &str = "corosync-cmapctl -g runtime.blackbox.dump_state >/dev/null 2>&1 || exit 98
