@@ -29,7 +29,6 @@ pub(super) struct Daemon {
 pub(super) struct Cluster {
     pub(super) name: String,
     pub(super) transport: String,
-    pub(super) version: String,
     pub(super) local: NodeId,
     pub(super) ring_seq: RingSeq,
     pub(super) quorum: QuorumState,
@@ -136,7 +135,6 @@ impl Daemon {
             transport: self
                 .text("totem.transport")
                 .unwrap_or_else(|| "knet".to_owned()),
-            version: self.text("runtime.version").unwrap_or_default(),
             local,
             ring_seq,
             quorum,

@@ -80,7 +80,6 @@ pub(super) fn json(cluster: &Cluster) -> Json {
         .collect();
     json!({
         "cluster": cluster.name,
-        "version": cluster.version,
         "transport": cluster.transport,
         "node": cluster.local.0,
         "ring_seq": cluster.ring_seq.0,
@@ -115,13 +114,13 @@ fn node_json(cluster: &Cluster, node: &Node) -> Json {
 }
 
 fn head(cluster: &Cluster) -> String {
-    let (name, transport, version) = (&cluster.name, &cluster.transport, &cluster.version);
+    let (name, transport) = (&cluster.name, &cluster.transport);
     let (local, seq) = (cluster.local, cluster.ring_seq);
     let name = if name.is_empty() { "(no name)" } else { name };
     labelled(
         "Cluster",
         &format!(
-            "{name}, version {version}, transport {transport}, node {local}, ring sequence {seq}"
+            "{name}, transport {transport}, node {local}, ring sequence {seq}"
         ),
     )
 }

@@ -1,9 +1,10 @@
 //! What the configuration map shows of a supervised program, in the keys of libsam (corosync
 //! `lib/sam.c:sam_cmap_update_key`, v3.1.7): `resources.process.PID.*`, PID being the supervisor's.
 
-use std::time::{Duration, SystemTime, UNIX_EPOCH};
+use std::time::Duration;
 
 use ferrosync_wire::Value;
+use nix::time::{ClockId, clock_gettime};
 
 use super::Recovery;
 use crate::Options;
@@ -59,7 +60,8 @@ impl Shown {
 
     /// The program said something just now.
     pub(super) fn heard(&mut self) -> Result<(), Error> {
-        let now = SystemTime::now().duration_since(UNIX_EPOCH);
+        // The clock by which the daemon's watchdog service judges (corosync `corotypes.h:cs_timestamp_get`, v3.1.7).
+        let now = clock_gettime(ClockId::CLOCK_MONOTONIC).map(Duration::from);
         let nanos = now.unwrap_or_default().as_nanos();
         let nanos = u64::try_from(nanos).unwrap_or(u64::MAX);
         self.set("last_updated", &Value::U64(nanos))

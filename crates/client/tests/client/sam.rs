@@ -117,6 +117,14 @@ pub(crate) fn the_map_shows_programs() {
     assert_eq!(run(failing), (How::Failed, Some(5)));
     let state = map.get(&format!("{prefix}state")).unwrap();
     assert_eq!(state, Value::str("failed"));
+    // By the clock of the daemon's watchdog service, not by that on the wall.
+    let heard = map.get(&format!("{prefix}last_updated")).unwrap();
+    let Value::U64(heard) = heard else {
+        panic!("{heard:?}");
+    };
+    let uptime = std::fs::read_to_string("/proc/uptime").unwrap();
+    let (seconds, _) = uptime.split_once('.').unwrap();
+    assert!(heard / 1_000_000_000 <= seconds.parse().unwrap(), "{heard}");
     for key in keys(&mut map) {
         map.delete(&format!("{prefix}{key}")).unwrap();
     }

@@ -46,7 +46,6 @@ fn cluster() -> Cluster {
     Cluster {
         name: "lab".into(),
         transport: "knet".into(),
-        version: "3.1.7".into(),
         local: NodeId(1),
         ring_seq: RingSeq(31),
         quorum: QuorumState {
@@ -72,7 +71,7 @@ fn the_screen_shows_what_is_up_and_what_is_not() {
     assert_eq!(
         screen(&cluster(), None),
         "\
-Cluster   lab, version 3.1.7, transport knet, node 1, ring sequence 1f
+Cluster   lab, transport knet, node 1, ring sequence 1f
 Quorum    yes, 2 of 3 votes, 2 needed (corosync_votequorum)
 Nodes     2 of 3
                    1  node1                 here    10.0.0.1
