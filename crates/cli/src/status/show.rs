@@ -119,9 +119,7 @@ fn head(cluster: &Cluster) -> String {
     let name = if name.is_empty() { "(no name)" } else { name };
     labelled(
         "Cluster",
-        &format!(
-            "{name}, transport {transport}, node {local}, ring sequence {seq}"
-        ),
+        &format!("{name}, transport {transport}, node {local}, ring sequence {seq}"),
     )
 }
 

@@ -31,7 +31,7 @@ pub(super) fn compare(both: &Both<'_>, plan: &Plan) -> anyhow::Result<Vec<String
         wait(&running, "is now operational", 1)?;
     }
     // A notifyd looks up who has come, and says nothing of who is gone by then.
-    let stay = "sleep 2 | corosync-cmapctl -t totem.version";
+    let stay = "(sleep 2; echo q) | corosync-cmapctl -t totem.version";
     both.lab.output(NODE, &["sh", "-c", stay])?;
     wait(&running, "corosync-cmapct is now disconnected", 1)?;
     both.lab.daemon(DaemonVerb::Kill, OTHER)?;
