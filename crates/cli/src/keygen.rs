@@ -11,9 +11,10 @@ use std::os::unix::fs::{OpenOptionsExt as _, PermissionsExt as _};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
-use clap::{CommandFactory as _, Parser};
 use rustix::rand::{GetRandomFlags, getrandom};
 use zeroize::Zeroizing;
+
+use crate::tools::getopt::{self, Getopt, Opt, Refused, Style};
 
 /// What the program is called where it stands in for corosync's.
 pub(crate) const NAME: &str = "corosync-keygen";
@@ -21,89 +22,127 @@ pub(crate) const NAME: &str = "corosync-keygen";
 /// Bytes of a key unless another size was asked for.
 pub(crate) const KEY_LEN: usize = 256;
 
-/// Makes the key that all nodes of a cluster share, readable by its owner alone. A key that is there is replaced.
-#[derive(Debug, Parser)]
-#[command(
-    name = NAME,
-    infer_long_args = true,
-    args_override_self = true,
-    disable_help_subcommand = true
-)]
-struct KeygenArgs {
-    /// Write the key to this file.
-    #[arg(short, long, value_name = "FILE", default_value = KEY_FILE, allow_hyphen_values = true)]
-    key_file: PathBuf,
-    /// Read the key from this file instead of asking the kernel.
-    #[arg(short, long, value_name = "FILE", allow_hyphen_values = true)]
-    random_file: Option<PathBuf>,
-    /// Bytes of the key, 128 to 4096.
-    #[arg(short, long, value_name = "BYTES", allow_hyphen_values = true)]
-    size: Option<OsString>,
-    /// Changes nothing; scripts give it.
-    #[arg(short, long)]
-    less_secure: bool,
-    /// Words without an option are not looked at.
-    #[arg(hide = true)]
-    ignored: Vec<OsString>,
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum What {
+    KeyFile,
+    RandomFile,
+    Size,
+    LessSecure,
+    Help,
 }
+
+const OPTIONS: [Opt<What>; 5] = [
+    Opt::short(
+        What::KeyFile,
+        b'k',
+        "Write the key to this file instead of /etc/corosync/authkey",
+    )
+    .or("key-file")
+    .with("FILE"),
+    Opt::short(What::LessSecure, b'l', "Change nothing; scripts give it").or("less-secure"),
+    Opt::short(
+        What::RandomFile,
+        b'r',
+        "Read the key from this file instead of asking the kernel",
+    )
+    .or("random-file")
+    .with("FILE"),
+    Opt::short(
+        What::Size,
+        b's',
+        "Bytes of the key, 128 to 4096 instead of 256",
+    )
+    .or("size")
+    .with("BYTES"),
+    Opt::short(What::Help, b'h', "Show a summary of the options").or("help"),
+];
 
 /// The declaration of the options.
 pub(crate) fn command() -> clap::Command {
-    KeygenArgs::command()
+    getopt::command(NAME, &OPTIONS).about(
+        "Makes the key that all nodes of a cluster share, readable by its owner alone. A key that is there is replaced",
+    )
+}
+
+/// What was asked for.
+#[derive(Debug)]
+struct Wishes {
+    key_file: PathBuf,
+    random_file: Option<PathBuf>,
+    size: usize,
 }
 
 /// Runs `corosync-keygen` with these arguments, the program's name first.
-pub(crate) fn main(arguments: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let args = match KeygenArgs::try_parse_from(arguments) {
-        Ok(args) => args,
-        Err(error) => {
-            // Whoever reads neither learns it from the exit code.
-            let _ = error.print();
-            return if error.use_stderr() {
-                ExitCode::from(Failed::EXIT_USAGE)
-            } else {
-                ExitCode::SUCCESS
-            };
+pub(crate) fn main(arguments: Vec<OsString>) -> ExitCode {
+    let wishes = match read(arguments) {
+        Ok(wishes) => wishes,
+        Err(Ended::Helped) => {
+            say(USAGE);
+            return ExitCode::SUCCESS;
         }
+        Err(Ended::Usage(Refused(text))) => {
+            // Whoever reads neither learns it from the exit code.
+            let _ = io::stderr().write_all(&text);
+            say("Error parsing command line options.");
+            return ExitCode::from(Failed::EXIT_USAGE);
+        }
+        Err(Ended::Failed(failed)) => return failed.tell(),
     };
-    match run(&args) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(failed) => {
-            eprintln!("{NAME}: {failed}");
-            ExitCode::from(failed.exit_code())
+    run(&wishes)
+        .err()
+        .map_or(ExitCode::SUCCESS, |failed| failed.tell())
+}
+
+/// Why no key is made.
+enum Ended {
+    Helped,
+    Usage(Refused),
+    Failed(Failed),
+}
+
+fn read(arguments: Vec<OsString>) -> Result<Wishes, Ended> {
+    let mut getopt = Getopt::new(&OPTIONS, Style::Words, arguments);
+    let mut wishes = Wishes {
+        key_file: PathBuf::from(KEY_FILE),
+        random_file: None,
+        size: KEY_LEN,
+    };
+    while let Some((what, value)) = getopt.next().map_err(Ended::Usage)? {
+        match what {
+            What::KeyFile => wishes.key_file = PathBuf::from(value),
+            What::RandomFile => wishes.random_file = Some(PathBuf::from(value)),
+            What::Size => {
+                let size = key_size(&value.to_string_lossy());
+                wishes.size = size.ok_or(Ended::Failed(Failed::Size))?;
+            }
+            What::LessSecure => {}
+            What::Help => return Err(Ended::Helped),
         }
     }
+    Ok(wishes)
 }
 
 /// Writes a key to the file and sets its mode to 0400.
-fn run(args: &KeygenArgs) -> Result<(), Failed> {
-    let size = match &args.size {
-        None => KEY_LEN,
-        Some(word) => key_size(&word.to_string_lossy()).ok_or(Failed::Size)?,
-    };
+fn run(wishes: &Wishes) -> Result<(), Failed> {
+    let Wishes { key_file, size, .. } = wishes;
     say("Corosync Cluster Engine Authentication key generator.");
-    let source = args.random_file.as_deref();
+    let source = wishes.random_file.as_deref();
     let source = source.unwrap_or_else(|| Path::new(RANDOM));
     let bits = size * 8;
     say(&format!(
         "Gathering {bits} bits for key from {}.",
         source.display()
     ));
-    let key = match &args.random_file {
-        None => random_key(size),
-        Some(source) => key_from(source, size),
+    let key = match &wishes.random_file {
+        None => random_key(*size).map_err(|error| Failed::Random("Could not read", error))?,
+        Some(source) => key_from(source, *size)?,
     };
-    let key = key.map_err(|error| Failed::Random(source.to_owned(), error))?;
-
-    let failed = |step, error| Failed::File(step, args.key_file.clone(), error);
-    let mut file = open(&args.key_file).map_err(|error| failed(Step::Create, error))?;
+    let failed = |step, error| Failed::File(step, key_file.clone(), error);
+    let mut file = open(key_file).map_err(|error| failed(Step::Create, error))?;
     let mode = Permissions::from_mode(KEY_MODE);
     file.set_permissions(mode)
         .map_err(|error| failed(Step::Mode, error))?;
-    say(&format!(
-        "Writing corosync key to {}.",
-        args.key_file.display()
-    ));
+    say(&format!("Writing corosync key to {}.", key_file.display()));
     file.write_all(&key)
         .map_err(|error| failed(Step::Write, error))?;
     // Where C looks for a late error in close(), which cannot be asked here.
@@ -126,9 +165,12 @@ pub(crate) fn random_key(size: usize) -> io::Result<Zeroizing<Vec<u8>>> {
 }
 
 /// A key that is the beginning of a file. C waits for ever at the end of a file that is too short; see D-62.
-fn key_from(source: &Path, size: usize) -> io::Result<Zeroizing<Vec<u8>>> {
+fn key_from(source: &Path, size: usize) -> Result<Zeroizing<Vec<u8>>, Failed> {
     let mut key = Zeroizing::new(vec![0; size]);
-    File::open(source)?.read_exact(&mut key)?;
+    let failed = |what| move |error| Failed::Random(what, error);
+    let mut file = File::open(source).map_err(failed("Failed to open"))?;
+    file.read_exact(&mut key)
+        .map_err(failed("Could not read"))?;
     Ok(key)
 }
 
@@ -163,8 +205,8 @@ fn say(line: &str) {
 enum Failed {
     /// The size is no number or out of range; nothing was done.
     Size,
-    /// The source of random bytes cannot be read; nothing was written.
-    Random(PathBuf, io::Error),
+    /// What could not be done with the source of random bytes; nothing was written.
+    Random(&'static str, io::Error),
     /// The key file; from [`Step::Mode`] on the old content is gone.
     File(Step, PathBuf, io::Error),
 }
@@ -181,6 +223,12 @@ enum Step {
 impl Failed {
     const EXIT_USAGE: u8 = 1;
 
+    fn tell(&self) -> ExitCode {
+        // Whoever does not read it learns it from the exit code.
+        let _ = writeln!(io::stderr().lock(), "{NAME}: {self}");
+        ExitCode::from(self.exit_code())
+    }
+
     fn exit_code(&self) -> u8 {
         match self {
             Self::Size | Self::Random(..) => 1,
@@ -195,23 +243,42 @@ impl Failed {
 impl fmt::Display for Failed {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Size => f.write_str("a key has 128 to 4096 bytes"),
-            Self::Random(source, error) => {
-                write!(f, "no random bytes from {}: {error}", source.display())
-            }
+            // With C's line end of its own.
+            Self::Size => f.write_str("Unsupported key size (supported <128,4096>)\n"),
+            Self::Random(what, error) => write!(f, "{what} random source: {}", reason(error)),
             Self::File(step, path, error) => {
-                let what = match step {
-                    Step::Create => "cannot open",
-                    Step::Mode => "cannot set the mode 0400 of",
-                    Step::Write => "cannot write",
-                    Step::Close => "cannot finish writing",
-                };
-                write!(f, "{what} {}: {error}", path.display())
+                let (path, why) = (path.display(), reason(error));
+                match step {
+                    Step::Create => write!(f, "Could not create {path}: {why}"),
+                    Step::Mode => write!(f, "Failed to set key file permissions to 0400: {why}"),
+                    Step::Write => write!(f, "Could not write {path}: {why}"),
+                    Step::Close => write!(f, "Could not close {path}: {why}"),
+                }
             }
         }
     }
 }
 
+/// An error in the words of strerror(3).
+fn reason(error: &io::Error) -> String {
+    match error.raw_os_error() {
+        Some(number) => nix::errno::Errno::from_raw(number).desc().to_owned(),
+        None => error.to_string(),
+    }
+}
+
+const USAGE: &str = "\
+Usage: corosync-keygen [-k <keyfile>] [-s size] [-m <randomfile>] [-l] [-h]
+     -k / --key-file=<filename> -  Write to the specified keyfile
+            instead of the default /etc/corosync/authkey.
+     -r / --random-file -  Random number source file. Default is\x20
+            /dev/urandom. As an example /dev/random may be requested
+            (that may require user input for entropy).
+     -l / --less-secure - Not used, option is kept only
+            for compatibility.
+     -s / --size -  Length of key.
+     -h / --help -  Print basic usage.
+";
 /// Where corosync looks for the key.
 const KEY_FILE: &str = "/etc/corosync/authkey";
 /// What the messages call the kernel's generator.

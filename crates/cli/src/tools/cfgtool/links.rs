@@ -203,14 +203,7 @@ impl Nodes {
         if node.external {
             write!(output, " external")?;
         }
-        if self.is_knet() {
-            let versions = &node.onwire;
-            write!(
-                output,
-                "   onwire (min/max/cur): {}, {}, {}",
-                versions.min, versions.max, versions.current
-            )?;
-        }
+        // Debian's tool is built without the versions on the wire, which JSON has.
         writeln!(output)?;
         let arrow = if self.is_knet() { "->" } else { "" };
         let used = node.links.iter().enumerate();

@@ -67,7 +67,7 @@ fn nodes_are_shown_with_their_links() {
     let text = printed(|output| nodes(KNET).print_node(&state(2, true), output));
     assert_eq!(
         text,
-        "nodeid: 2 reachable   onwire (min/max/cur): 0, 0, 0\n   \
+        "nodeid: 2 reachable\n   \
          LINK: 0 udp (10.0.0.1->10.0.0.2) enabled connected dynconnected mtu: 1397\n\n"
     );
     let text = printed(|output| nodes("udp").print_node(&state(2, true), output));
