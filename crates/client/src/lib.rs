@@ -9,7 +9,7 @@
 //! | [`quorum`] | whether this part of the cluster may act | `libquorum` |
 //! | [`votequorum`] | the votes behind that | `libvotequorum` |
 //! | [`sam`] | programs that are started again when they fail | `libsam` |
-//! | [`cfg`] | links and nodes, reload, shutdown | `libcfg` |
+//! | [`mod@cfg`] | links and nodes, reload, shutdown | `libcfg` |
 //!
 //! # How it is used
 //!

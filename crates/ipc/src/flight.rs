@@ -5,7 +5,7 @@
 //! reads. libqb's ring is gone with its process unless a signal handler saves it; here a daemon that was killed leaves
 //! the file behind, and the next one finds and dumps it (`docs/deviations.md`, D-97).
 //!
-//! The file: a page with [`MAGIC`], [`VERSION`], the number of words, where to read and where to write, then the words.
+//! The file: a page with `MAGIC`, `VERSION`, the number of words, where to read and where to write, then the words.
 
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read as _, Write as _};
