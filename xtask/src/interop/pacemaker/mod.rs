@@ -11,6 +11,8 @@ mod monitor;
 mod rolling;
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fs;
+use std::path::PathBuf;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -77,6 +79,9 @@ pub(super) fn missing() -> Option<String> {
 struct Cluster {
     lab: Lab,
     nodes: u8,
+    /// What its logs are called where they are kept, and where.
+    name: String,
+    dir: PathBuf,
 }
 
 /// Where each resource runs, and for each place what tells this start of it from any other.
@@ -97,6 +102,8 @@ impl Cluster {
         let cluster = Self {
             lab: Lab::start(setup, name, &plan)?,
             nodes: plan.nodes,
+            name: name.to_owned(),
+            dir: setup.dir.clone(),
         };
         cluster
             .settle(&cluster.all())
@@ -183,11 +190,27 @@ impl Cluster {
                 Ok(now) if before.as_ref() == Some(&now) => return Ok(now.0),
                 Ok(now) => before = Some(now),
                 Err(error) if Instant::now() >= deadline => {
+                    self.keep_logs();
                     return Err(error.context(format!("nodes {nodes:?}: {what}")));
                 }
                 Err(_) => before = None,
             }
             thread::sleep(POLL);
+        }
+    }
+
+    /// Keeps what the daemons and Pacemaker have logged, to be read after a failure.
+    fn keep_logs(&self) {
+        self.lab.keep_logs(&self.dir, &self.name, self.nodes);
+        for node in 1..=self.nodes {
+            let file = self.dir.join(format!("{}-{node}.pacemaker.log", self.name));
+            let kept = self
+                .lab
+                .output(node, &["cat", "/var/log/pacemaker/pacemaker.log"])
+                .and_then(|text| Ok(fs::write(&file, text)?));
+            if let Err(error) = kept {
+                eprintln!("{}: {error:#}", file.display());
+            }
         }
     }
 
