@@ -261,6 +261,6 @@ pub(crate) fn missing() -> Option<String> {
 }
 
 /// With more than these, two cores would be busy rather than waiting.
-const JOBS: NonZero<u8> = NonZero::new(3).expect("not zero");
+const JOBS: NonZero<u8> = NonZero::new(2).expect("not zero");
 /// The package of the command-line tool, and its program.
 const PACKAGE: &str = "ferrosync";
