@@ -1,9 +1,8 @@
 //! Running other programs.
 
 use std::ffi::OsStr;
-use std::io::{BufRead as _, BufReader, Write as _};
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use anyhow::{Context as _, bail};
 
@@ -21,28 +20,6 @@ pub(crate) fn run(command: &mut Command) -> anyhow::Result<()> {
     let status = command
         .status()
         .with_context(|| format!("cannot start `{line}`"))?;
-    if !status.success() {
-        bail!("`{line}` ended with {status}");
-    }
-    Ok(())
-}
-
-/// Runs `command`, passes its stdout on line by line and shows each line to `see` as well.
-pub(crate) fn run_seen(command: &mut Command, mut see: impl FnMut(&str)) -> anyhow::Result<()> {
-    let line = line(command);
-    let mut child = command
-        .stdout(Stdio::piped())
-        .spawn()
-        .with_context(|| format!("cannot start `{line}`"))?;
-    let stdout = child.stdout.take().expect("stdout was piped just above");
-    let mut reader = BufReader::new(stdout);
-    let mut buffer = Vec::new();
-    while reader.read_until(b'\n', &mut buffer)? > 0 {
-        std::io::stdout().write_all(&buffer)?;
-        see(String::from_utf8_lossy(&buffer).trim_end());
-        buffer.clear();
-    }
-    let status = child.wait()?;
     if !status.success() {
         bail!("`{line}` ended with {status}");
     }

@@ -3,15 +3,18 @@
 //! A step that fails does not stop the others. The run ends with what was not run and why, so that a green run on a
 //! poor machine is never mistaken for a full one.
 
+mod log;
 mod packages;
 mod skipped;
 mod steps;
 
+use std::process::Command;
 use std::time::{Duration, Instant};
 
-use anyhow::bail;
+use anyhow::{Context as _, bail};
 
 use crate::workspace::Workspace;
+use log::Log;
 pub(crate) use steps::sim;
 use steps::{STEPS, Step};
 
@@ -55,6 +58,8 @@ pub(crate) struct Report {
     passed: usize,
     failed: Vec<(&'static str, anyhow::Error)>,
     not_run: Vec<String>,
+    /// What the programs of the step that runs print.
+    log: Option<Log>,
 }
 
 impl Report {
@@ -63,16 +68,45 @@ impl Report {
         self.not_run.push(format!("{what}: {why}"));
     }
 
+    /// Runs `command` as a part of the step; what it prints goes to the step's log.
+    fn run(&self, command: &mut Command) -> anyhow::Result<()> {
+        self.log.as_ref().context(NO_LOG)?.run(command)
+    }
+
+    /// What the commands of the step printed so far.
+    fn text(&self) -> anyhow::Result<String> {
+        self.log.as_ref().context(NO_LOG)?.text()
+    }
+
     fn step(&mut self, step: &Step, workspace: &Workspace) {
-        println!("\n== {}: {}", step.name, step.about);
+        println!("== {}: {}", step.name, step.about);
         let start = Instant::now();
-        let outcome = (step.run)(workspace, self);
+        let outcome = Log::new(workspace, step.name).and_then(|log| {
+            self.log = Some(log);
+            (step.run)(workspace, self)
+        });
         let took = seconds(start.elapsed());
         match &outcome {
             Ok(()) => println!("-- {}: done in {took}", step.name),
-            Err(error) => println!("-- {}: FAILED in {took}: {error:#}", step.name),
+            Err(error) => {
+                println!("-- {}: FAILED in {took}: {error:#}", step.name);
+                self.tell();
+            }
         }
         self.note(step.name, outcome);
+    }
+
+    /// Prints why the step failed, as far as its log knows.
+    fn tell(&self) {
+        let text = self.text().unwrap_or_default();
+        for line in log::telling(&text) {
+            println!("   {line}");
+        }
+        if let Some(log) = &self.log
+            && !text.is_empty()
+        {
+            println!("   (all of it: {})", log.path().display());
+        }
     }
 
     fn note(&mut self, name: &'static str, outcome: anyhow::Result<()>) {
@@ -115,6 +149,9 @@ fn choose(only: &[String], skip: &[String]) -> anyhow::Result<Vec<&'static str>>
     };
     Ok(STEPS.iter().filter(wanted).map(|step| step.name).collect())
 }
+
+/// Commands belong to a step.
+const NO_LOG: &str = "no step runs";
 
 fn seconds(time: Duration) -> String {
     format!("{:.1} s", time.as_secs_f64())

@@ -33,17 +33,17 @@ pub(super) fn run(_: &Workspace, report: &mut Report) -> anyhow::Result<()> {
         report.not_run("packages", &why);
         return Ok(());
     }
-    install(&missing)
+    install(report, &missing)
 }
 
 /// Installs `missing` and makes sure that no daemon of theirs runs afterwards.
-fn install(missing: &[&str]) -> anyhow::Result<()> {
+fn install(report: &Report, missing: &[&str]) -> anyhow::Result<()> {
     let before = daemons();
     let policy = ServicePolicy::forbid()?;
-    apt_get(&["update"])?;
+    apt_get(report, &["update"])?;
     let mut arguments = vec!["install", "--yes", "--no-install-recommends"];
     arguments.extend(missing);
-    apt_get(&arguments)?;
+    apt_get(report, &arguments)?;
     drop(policy);
     let started: Vec<String> = daemons().difference(&before).cloned().collect();
     if !started.is_empty() {
@@ -55,13 +55,13 @@ fn install(missing: &[&str]) -> anyhow::Result<()> {
     Ok(())
 }
 
-fn apt_get(arguments: &[&str]) -> anyhow::Result<()> {
+fn apt_get(report: &Report, arguments: &[&str]) -> anyhow::Result<()> {
     let mut command = Command::new("apt-get");
     command
         .args(["--quiet", "--option", "DPkg::Lock::Timeout=300"])
         .args(arguments)
         .env("DEBIAN_FRONTEND", "noninteractive");
-    process::run(&mut command)
+    report.run(&mut command)
 }
 
 /// While this lives, installing a package starts no service: invoke-rc.d(8) and systemd's helper ask the policy file.

@@ -40,8 +40,12 @@ impl Notes {
         &self.path
     }
 
-    /// Looks at one line of output.
-    pub(super) fn see(&mut self, line: &str) {
+    /// Looks at what the tests printed.
+    pub(super) fn see(&mut self, output: &str) {
+        output.lines().for_each(|line| self.see_line(line));
+    }
+
+    fn see_line(&mut self, line: &str) {
         if let Some(note) = line.trim().strip_prefix(MARK)
             && self.seen.len() < MAX_NOTES
         {
@@ -52,9 +56,7 @@ impl Notes {
     /// Every note, each once.
     pub(super) fn collect(mut self) -> anyhow::Result<BTreeSet<String>> {
         let file = fs::read_to_string(&self.path)?;
-        for line in file.lines() {
-            self.see(line);
-        }
+        self.see(&file);
         Ok(self.seen)
     }
 }

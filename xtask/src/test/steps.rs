@@ -31,7 +31,9 @@ pub(super) const STEPS: [Step; 13] = [
     Step {
         name: "fmt",
         about: "cargo fmt --check",
-        run: |workspace, _| process::run(cargo(&workspace.root).args(["fmt", "--all", "--check"])),
+        run: |workspace, report| {
+            report.run(cargo(&workspace.root).args(["fmt", "--all", "--check"]))
+        },
     },
     Step {
         name: "clippy",
@@ -46,8 +48,8 @@ pub(super) const STEPS: [Step; 13] = [
     Step {
         name: "build",
         about: "the programs, as users get them",
-        run: |workspace, _| {
-            process::run(cargo(&workspace.root).args([
+        run: |workspace, report| {
+            report.run(cargo(&workspace.root).args([
                 "build",
                 "--release",
                 "--package",
@@ -94,7 +96,7 @@ pub(super) const STEPS: [Step; 13] = [
     },
 ];
 
-fn clippy(workspace: &Workspace, _: &mut Report) -> anyhow::Result<()> {
+fn clippy(workspace: &Workspace, report: &mut Report) -> anyhow::Result<()> {
     let mut command = cargo(&workspace.root);
     command.args([
         "clippy",
@@ -104,10 +106,10 @@ fn clippy(workspace: &Workspace, _: &mut Report) -> anyhow::Result<()> {
         "-D",
         "warnings",
     ]);
-    process::run(&mut command)
+    report.run(&mut command)
 }
 
-fn doc(workspace: &Workspace, _: &mut Report) -> anyhow::Result<()> {
+fn doc(workspace: &Workspace, report: &mut Report) -> anyhow::Result<()> {
     let mut command = cargo(&workspace.root);
     command
         .args([
@@ -117,7 +119,7 @@ fn doc(workspace: &Workspace, _: &mut Report) -> anyhow::Result<()> {
             "--document-private-items",
         ])
         .env("RUSTDOCFLAGS", "-D warnings");
-    process::run(&mut command)
+    report.run(&mut command)
 }
 
 fn test(workspace: &Workspace, report: &mut Report) -> anyhow::Result<()> {
@@ -133,7 +135,8 @@ fn test(workspace: &Workspace, report: &mut Report) -> anyhow::Result<()> {
             "--show-output",
         ])
         .env(skipped::ENV, notes.path());
-    let outcome = process::run_seen(&mut command, |line| notes.see(line));
+    let outcome = report.run(&mut command);
+    notes.see(&report.text()?);
     for note in notes.collect()? {
         report.not_run("test", &note);
     }
@@ -152,19 +155,19 @@ fn fuzz(workspace: &Workspace, report: &mut Report) -> anyhow::Result<()> {
         .args(["test", "--target-dir"])
         .arg(&workspace.target);
     command.arg("--manifest-path").arg(manifest);
-    process::run(&mut command)
+    report.run(&mut command)
 }
 
-fn simulate(workspace: &Workspace, _: &mut Report) -> anyhow::Result<()> {
+fn simulate(workspace: &Workspace, report: &mut Report) -> anyhow::Result<()> {
     let first = first_seed(workspace);
     let seeds = format!("{first}..{}", first + SEEDS);
     for worlds in [&["--seeds"][..], &["--knet", "--seeds"]] {
         let mut arguments: Vec<String> = worlds.iter().map(|&word| word.into()).collect();
         arguments.push(seeds.clone());
-        process::run(&mut sim(workspace, &arguments))?;
+        report.run(&mut sim(workspace, &arguments))?;
     }
     // A checker that finds nothing is believed only if it finds what was planted.
-    process::run(&mut sim(workspace, &["--self-test".into()]))
+    report.run(&mut sim(workspace, &["--self-test".into()]))
 }
 
 /// The simulator with these arguments.
@@ -211,7 +214,7 @@ fn deny(workspace: &Workspace, report: &mut Report) -> anyhow::Result<()> {
         "deny advisories",
         "the list of advisories is fetched nightly, not here",
     );
-    process::run(cargo(&workspace.root).args(["deny", "check", "bans", "licenses", "sources"]))
+    report.run(cargo(&workspace.root).args(["deny", "check", "bans", "licenses", "sources"]))
 }
 
 /// How many simulated clusters of each kind one test run explores.
