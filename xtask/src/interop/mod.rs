@@ -17,6 +17,7 @@ mod qdevice;
 mod records;
 mod reload;
 mod same;
+mod sides;
 mod step;
 mod storm;
 mod tools;

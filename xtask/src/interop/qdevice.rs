@@ -4,16 +4,16 @@
 //! that two sides can lose each other and both reach the arbitrator. The table says what nodes of corosync decide;
 //! `cargo xtask interop --corosync all qdevice` compares it with them.
 
-use std::collections::BTreeSet;
 use std::fs::File;
 use std::process::{Child, Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use anyhow::{Context as _, bail};
 
 use super::lab::{DaemonVerb, Lab, Peers, Plan};
 use super::reload::without_node;
+use super::sides::{self, Sides, View};
 use super::{Outcome, Setup};
 use crate::process;
 
@@ -223,10 +223,10 @@ impl<'a> Run<'a> {
 
     /// Makes nodes of different sides unreachable for each other, and the arbitrator for all but some.
     fn cut(&self, sides: &str, reach: &[u8]) -> anyhow::Result<()> {
-        let sides = parse(sides)?;
+        let sides = Sides::parse(sides)?;
         let mut children = Vec::new();
         for node in self.nodes() {
-            let own = side_of(&sides, node)?;
+            let own = sides.of(node)?;
             let mut gone: Vec<u8> = self.nodes().filter(|other| !own.contains(other)).collect();
             if !reach.contains(&node) {
                 gone.push(self.cluster.nodes + 1);
@@ -249,58 +249,35 @@ impl<'a> Run<'a> {
 
     /// Waits until every node sees its side and these have quorum, for long enough.
     fn settle(&self, sides: &str, quorate: &[u8]) -> anyhow::Result<()> {
-        let sides = parse(sides)?;
-        let deadline = Instant::now() + SETTLED_WITHIN;
-        let mut since = None;
-        loop {
-            let mut seen = Vec::new();
-            for node in self.nodes() {
-                let members = side_of(&sides, node)?.len();
-                let view = self.view(node);
-                let expected = View {
-                    members,
-                    quorate: quorate.contains(&node),
-                };
-                seen.push((node, view, view == Some(expected)));
-            }
-            if seen.iter().all(|(_, _, fits)| *fits) {
-                let since = since.get_or_insert_with(Instant::now);
-                if since.elapsed() >= STAYS_FOR {
-                    return Ok(());
-                }
-            } else {
-                since = None;
-            }
-            if Instant::now() >= deadline {
-                let views: Vec<String> = seen
-                    .iter()
-                    .map(|(node, view, _)| match view {
-                        Some(View { members, quorate }) => {
-                            format!("{node}: {members} members, quorate: {quorate}")
-                        }
-                        None => format!("{node} does not answer"),
-                    })
-                    .collect();
-                bail!("{quorate:?} should be quorate, but {}", views.join("; "));
-            }
-            thread::sleep(POLL);
-        }
+        sides::settle(sides, quorate, self.nodes(), STAYS_FOR, |node| {
+            self.view(node)
+        })
     }
 
     fn view(&self, node: u8) -> Option<View> {
         let mut ask: Command = self.lab.command(node, "corosync-quorumtool");
         // It ends with another exit code where there is no quorum.
         let answer = ask.arg("-s").output().ok()?;
-        let text = String::from_utf8_lossy(&answer.stdout);
-        let value = |key: &str| {
-            let line = text.lines().find_map(|line| line.strip_prefix(key))?;
-            Some(line.trim().to_owned())
-        };
-        Some(View {
-            members: value("Nodes:")?.parse().ok()?,
-            quorate: value("Quorate:")? == "Yes",
-        })
+        seen(&String::from_utf8_lossy(&answer.stdout))
     }
+}
+
+/// What `corosync-quorumtool -s` tells.
+fn seen(text: &str) -> Option<View> {
+    let quorate = text
+        .lines()
+        .find_map(|line| line.strip_prefix("Quorate:"))?;
+    let table = text
+        .lines()
+        .skip_while(|line| !line.trim_start().starts_with("Nodeid"));
+    let nodes = table
+        .skip(1)
+        .filter_map(|line| line.split_whitespace().next()?.parse().ok());
+    Some(View {
+        // The device is there as node 0.
+        members: nodes.filter(|&node| node != 0).collect(),
+        quorate: quorate.trim() == "Yes",
+    })
 }
 
 impl Drop for Run<'_> {
@@ -310,13 +287,6 @@ impl Drop for Run<'_> {
             drop(child.wait());
         }
     }
-}
-
-/// What a node knows.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-struct View {
-    members: usize,
-    quorate: bool,
 }
 
 /// The quorum device in corosync.conf.
@@ -341,36 +311,24 @@ fn row_of_all(nodes: u8) -> String {
     words.join(",")
 }
 
-/// Reads sides such as `1,2/3`.
-pub(super) fn parse(sides: &str) -> anyhow::Result<Vec<BTreeSet<u8>>> {
-    let side = |side: &str| side.split(',').map(str::parse).collect::<Result<_, _>>();
-    Ok(sides.split('/').map(side).collect::<Result<_, _>>()?)
-}
-
-/// The side of a node.
-pub(super) fn side_of(sides: &[BTreeSet<u8>], node: u8) -> anyhow::Result<&BTreeSet<u8>> {
-    let side = sides.iter().find(|side| side.contains(&node));
-    side.with_context(|| format!("node {node} is on no side"))
-}
-
 const PROGRAMS: [&str; 3] = ["corosync-qdevice", "corosync-qnetd", "ip"];
 const CONF: &str = "/etc/corosync/corosync.conf";
 
-/// Generous: devices wait for each other, and two cores may be shared with a build.
-const SETTLED_WITHIN: Duration = Duration::from_secs(60);
 /// Longer than a device that is cut off keeps its vote.
 const STAYS_FOR: Duration = Duration::from_secs(4);
-const POLL: Duration = Duration::from_millis(200);
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     #[test]
     fn every_node_is_on_one_side_and_no_two_sides_are_quorate() {
         for cluster in &CLUSTERS {
             for row in cluster.rows {
-                let sides = parse(row.sides).unwrap();
+                let sides = Sides::parse(row.sides).unwrap();
+                let sides = sides.all();
                 let nodes: usize = sides.iter().map(BTreeSet::len).sum();
                 assert_eq!(nodes, usize::from(cluster.nodes), "{}", row.sides);
                 let wins =
@@ -380,5 +338,15 @@ mod tests {
         }
         let rows: usize = CLUSTERS.iter().map(|cluster| cluster.rows.len()).sum();
         assert!(rows >= 12);
+    }
+
+    #[test]
+    fn what_the_tool_prints_is_understood() {
+        let text = "Nodes:            2\nQuorate:          Yes\n\nMembership information\n----------------------\n    \
+             Nodeid      Votes    Qdevice Name\n         1          1    A,V,NMW node1 (local)\n         \
+             2          1    A,V,NMW node2\n         0          1            Qdevice\n";
+        let view = seen(text).unwrap();
+        assert_eq!((view.members, view.quorate), ([1, 2].into(), true));
+        assert_eq!(seen("Cannot initialize CFG service\n"), None);
     }
 }

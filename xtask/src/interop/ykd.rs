@@ -3,13 +3,12 @@
 //! The table says what nodes of corosync decide, their faults included; `cargo xtask interop --corosync all ykd` compares
 //! it with them. What a cluster remembers counts, so the rows follow each other.
 
-use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use anyhow::{Context as _, bail};
+use anyhow::Context as _;
 
 use super::lab::{Lab, Plan};
-use super::qdevice::{parse, side_of};
+use super::sides::{View, settle};
 use super::{Outcome, Setup};
 
 /// One partition, and the nodes that are quorate in the end.
@@ -35,7 +34,9 @@ pub(super) fn run(setup: &Setup, name: &str, plan: &Plan) -> anyhow::Result<Outc
     let lab = Lab::start(setup, name, plan)?;
     for (number, (sides, quorate)) in ROWS.iter().enumerate() {
         lab.partition(sides)?;
-        let outcome = settle(&lab, sides, quorate);
+        let outcome = settle(sides, quorate, 1..=plan.nodes, STAYS_FOR, |node| {
+            view(&lab, node)
+        });
         if let Err(error) = outcome {
             lab.keep_logs(&setup.dir, name, plan.nodes);
             return Err(error).with_context(|| format!("row {number}, {sides}"));
@@ -47,37 +48,17 @@ pub(super) fn run(setup: &Setup, name: &str, plan: &Plan) -> anyhow::Result<Outc
     )))
 }
 
-/// Waits until every node sees its side and these have quorum, for long enough.
-fn settle(lab: &Lab, sides: &str, quorate: &[u8]) -> anyhow::Result<()> {
-    let sides = parse(sides)?;
-    let deadline = Instant::now() + SETTLED_WITHIN;
-    let mut since = None;
-    loop {
-        let mut wrong = Vec::new();
-        for node in sides.iter().flatten().copied() {
-            let status = lab.status(node)?;
-            let members = serde_json::json!(side_of(&sides, node)?);
-            if status["members"] != members || status["quorate"] != quorate.contains(&node) {
-                wrong.push(format!(
-                    "{node}: {} members, quorate: {}",
-                    status["members"], status["quorate"]
-                ));
-            }
-        }
-        match wrong.as_slice() {
-            [] if since.get_or_insert_with(Instant::now).elapsed() >= STAYS_FOR => return Ok(()),
-            [] => {}
-            _ => since = None,
-        }
-        if Instant::now() >= deadline {
-            bail!("{quorate:?} should be quorate, but {}", wrong.join("; "));
-        }
-        thread::sleep(POLL);
-    }
+/// What a node knows.
+fn view(lab: &Lab, node: u8) -> Option<View> {
+    let status = lab.status(node).ok()?;
+    let members = status["members"].as_array()?.iter();
+    Some(View {
+        members: members
+            .map(|id| u8::try_from(id.as_u64()?).ok())
+            .collect::<Option<_>>()?,
+        quorate: status["quorate"].as_bool()?,
+    })
 }
 
-/// Generous: two cores may be shared with a build.
-const SETTLED_WITHIN: Duration = Duration::from_secs(60);
 /// States and attempts need a few rounds of the token.
 const STAYS_FOR: Duration = Duration::from_secs(2);
-const POLL: Duration = Duration::from_millis(200);

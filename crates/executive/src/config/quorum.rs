@@ -234,6 +234,7 @@ impl Reader<'_> {
             tie_breaker = self.odd_tie_breaker();
         }
         self.check_device(device.as_ref(), tie_breaker.as_ref());
+        self.warn_of_split_brain(two_node, tie_breaker.as_ref(), wait_for_all);
         let device_votes = device.as_ref().map_or(0, |device| u64::from(device.votes));
         let derived = if self.keys.u32("quorum.device.votes").is_some() {
             node_votes
@@ -372,6 +373,27 @@ impl Reader<'_> {
             (Some(_), _) => {}
         }
         breaker
+    }
+
+    /// What C takes without a word, and so do we, although two parts could be quorate at a time.
+    fn warn_of_split_brain(
+        &mut self,
+        two_node: bool,
+        tie_breaker: Option<&TieBreaker>,
+        wait_for_all: WaitForAll,
+    ) {
+        if two_node && self.nodes.len() > 2 {
+            self.warn(
+                "two_node",
+                "two_node is for exactly two nodes: in this larger cluster any two nodes, and any node that is alone, would be quorate. Remove it",
+            );
+        }
+        if matches!(tie_breaker, Some(TieBreaker::Nodes(_))) && !wait_for_all.is_on() {
+            self.warn(
+                "auto_tie_breaker_node",
+                "a list of nodes needs `wait_for_all: 1`: without it halves that start apart could both be quorate",
+            );
+        }
     }
 
     fn check_tie_breaker_nodes(&mut self, ids: &[NodeId], text: &str) {

@@ -353,6 +353,23 @@ fn cryptography_is_typed_and_keys_stay_out_of_debug_output() {
 }
 
 #[test]
+fn what_lets_two_parts_be_quorate_is_warned_of() {
+    let warned = |nodes: &str, keys: &str| {
+        let quorum = format!("quorum {{\nprovider: corosync_votequorum\n{keys}\n}}\n");
+        let config = good(&(totem("") + &nodelist(nodes) + &quorum));
+        let keys: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
+        keys.join("\n")
+    };
+    let three = "one 10.9.9.1\ntwo 10.9.9.2\nthree 10.9.9.3";
+    assert!(warned(three, "two_node: 1").contains("exactly two nodes"));
+    assert_eq!(warned(TWO, "two_node: 1"), "");
+    let list = "auto_tie_breaker: 1\nauto_tie_breaker_node: 2 1";
+    assert!(warned(TWO, list).contains("wait_for_all"));
+    assert_eq!(warned(TWO, &format!("{list}\nwait_for_all: 1")), "");
+    assert_eq!(warned(TWO, "auto_tie_breaker: 1"), "");
+}
+
+#[test]
 fn quorum_settles_contradictions_as_corosync_does() {
     let read = |nodes: &str, keys: &str| {
         let quorum = format!("quorum {{\nprovider: corosync_votequorum\n{keys}\n}}\n");
