@@ -342,7 +342,11 @@ fn futex_wake_one(word: &AtomicU32) {
 
 fn futex_wait_zero(word: &AtomicU32, at_most: Duration) {
     let timeout = libc::timespec {
-        tv_sec: libc::time_t::try_from(at_most.as_secs()).unwrap_or(libc::time_t::MAX),
+        // Decades are as good as for ever.
+        tv_sec: at_most
+            .as_secs()
+            .try_into()
+            .unwrap_or_else(|_| i32::MAX.into()),
         tv_nsec: libc::c_long::from(at_most.subsec_nanos()),
     };
     let expected = 0_u32;

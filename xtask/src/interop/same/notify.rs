@@ -30,10 +30,7 @@ pub(super) fn compare(both: &Both<'_>, plan: &Plan) -> anyhow::Result<Vec<String
         both.lab.cable(OTHER, "0 up")?;
         wait(&running, "is now operational", 1)?;
     }
-    // A notifyd looks up who has come, and says nothing of who is gone by then.
-    let stay = "(sleep 2; echo q) | corosync-cmapctl -t totem.version";
-    both.lab.output(NODE, &["sh", "-c", stay])?;
-    wait(&running, "corosync-cmapct is now disconnected", 1)?;
+    come_and_go(both, &running)?;
     both.lab.daemon(DaemonVerb::Kill, OTHER)?;
     wait(&running, " left\n", 1)?;
     wait(&running, "has lost quorum", 1)?;
@@ -47,6 +44,24 @@ pub(super) fn compare(both: &Both<'_>, plan: &Plan) -> anyhow::Result<Vec<String
     different.extend(told("D-Bus signals", &ears.signals(&lines)?));
     different.extend(told("SNMP traps", &ears.traps()?));
     Ok(different)
+}
+
+/// A client connects and leaves. A notifyd looks up who has come, and says nothing of who is gone by then: the client
+/// stays until both have looked.
+fn come_and_go(both: &Both<'_>, running: &[&Notifyd]) -> anyhow::Result<()> {
+    let script = "(read -r end; echo q) | corosync-cmapctl -t totem.version";
+    let mut command = both.lab.command(NODE, "sh");
+    let mut client = command
+        .args(["-c", script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::null())
+        .spawn()?;
+    let came = wait(running, "corosync-cmapct is now connected", 1);
+    // The end of its input lets it go.
+    drop(client.stdin.take());
+    client.wait()?;
+    came?;
+    wait(running, "corosync-cmapct is now disconnected", 1)
 }
 
 fn told(what: &str, [theirs, ours]: &[String; 2]) -> Option<String> {

@@ -371,7 +371,7 @@ pub(super) const ABSENT: &[Question] = &[
 
 /// Changes keys once the tool follows them, and types q once it has told the last change. What goes into a pipe would wait
 /// in the C library's buffer, so stdbuf(1) empties it with each line.
-const TRACKED: &str = "dir=$(mktemp -d) && cd $dir && mkfifo in || exit 99
+const TRACKED: &str = "dir=$(mktemp -d) && cd $dir && mkfifo in && : >out || exit 99
     stdbuf -oL \"$@\" <in >out & pid=$!
     exec 3>in
     until grep -q finish out; do sleep 0.05; done
@@ -388,7 +388,7 @@ const TRACKED: &str = "dir=$(mktemp -d) && cd $dir && mkfifo in || exit 99
     cat out; rm -r $dir; exit $code";
 
 /// Ends the tool when it has shown this node, which is the last line of the list.
-const MONITORED: &str = "dir=$(mktemp -d) && cd $dir || exit 99
+const MONITORED: &str = "dir=$(mktemp -d) && cd $dir && : >out || exit 99
     stdbuf -oL \"$@\" >out & pid=$!
     until grep -q '(local)' out; do sleep 0.05; done
     until [ \"$(tail -n 1 out)\" = '' ]; do sleep 0.05; done
@@ -398,7 +398,7 @@ const MONITORED: &str = "dir=$(mktemp -d) && cd $dir || exit 99
     cat out; rm -r $dir; exit $code";
 
 /// Ends the daemon when the tool has said something.
-const ENDED: &str = "dir=$(mktemp -d) && cd $dir && mkfifo in || exit 99
+const ENDED: &str = "dir=$(mktemp -d) && cd $dir && mkfifo in && : >out || exit 99
     stdbuf -oL \"$@\" <in >out & pid=$!
     exec 3>in
     until grep -q 'finish\\|(local)' out; do sleep 0.05; done
