@@ -135,11 +135,8 @@ fn shells(cluster: &Cluster) -> anyhow::Result<()> {
 fn deciders(cluster: &Cluster) -> anyhow::Result<usize> {
     let mut seen = BTreeSet::new();
     for _ in 0..2 {
-        let dc = cluster
-            .settle(&cluster.all())?
-            .dc()
-            .context("no DC")?
-            .to_owned();
+        cluster.settle(&cluster.all())?;
+        let dc = cluster.dc(1)?;
         let node: u8 = dc.trim_start_matches("node").parse()?;
         seen.insert(dc);
         cluster.lab.daemon(DaemonVerb::Shutdown, node)?;

@@ -227,12 +227,22 @@ impl Cluster {
             }
         }
         let agreed = agreed.context("no nodes")?;
-        let dc = agreed.dc().context("no DC")?;
-        let state = self.lab.output(nodes[0], &["crmadmin", "--status", dc])?;
+        let dc = self.dc(nodes[0])?;
+        let state = self.lab.output(nodes[0], &["crmadmin", "--status", &dc])?;
         if !state.contains("S_IDLE") {
             bail!("the DC is busy: {}", state.trim());
         }
         Ok(agreed)
+    }
+
+    /// The node that decides, as the controllers have it. The CIB, and `crm_mon` with it, may name another one for good:
+    /// where several that were alone come together, one that gives the role up writes itself down after the one that
+    /// takes it (seen on corosync alone, Pacemaker 2.1.5).
+    fn dc(&self, node: u8) -> anyhow::Result<String> {
+        let answer = self.lab.output(node, &["crmadmin", "--dc_lookup"])?;
+        let dc = answer.split_whitespace().next_back();
+        let dc = dc.filter(|dc| dc.starts_with("node"));
+        Ok(dc.with_context(|| answer.trim().to_owned())?.to_owned())
     }
 
     fn monitor(&self, node: u8) -> anyhow::Result<Monitor> {

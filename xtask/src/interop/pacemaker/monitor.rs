@@ -8,6 +8,7 @@ use roxmltree::Document;
 /// A cluster as Pacemaker on one of its nodes sees it.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub(super) struct Monitor {
+    /// The node that the CIB says decides.
     dc: Option<String>,
     quorum: bool,
     online: BTreeSet<String>,
@@ -75,11 +76,6 @@ impl Monitor {
         Ok(monitor)
     }
 
-    /// The node that decides.
-    pub(super) fn dc(&self) -> Option<&str> {
-        self.dc.as_deref()
-    }
-
     /// Whether Pacemaker thinks that it has quorum.
     pub(super) fn quorum(&self) -> bool {
         self.quorum
@@ -99,7 +95,7 @@ impl Monitor {
         if !self.unsettled.is_empty() || !self.failed.is_empty() {
             bail!("unsettled {:?}, failed {:?}", self.unsettled, self.failed);
         }
-        if !self.dc().is_some_and(|dc| wanted.contains(dc)) {
+        if !self.dc.as_ref().is_some_and(|dc| wanted.contains(dc)) {
             bail!("the DC is {:?}", self.dc);
         }
         Ok(())
@@ -119,7 +115,7 @@ mod tests {
     #[test]
     fn nodes_resources_and_the_dc_are_read() {
         let monitor = Monitor::read(TEXT).unwrap();
-        assert_eq!(monitor.dc(), Some("node2"));
+        assert_eq!(monitor.dc.as_deref(), Some("node2"));
         assert!(monitor.quorum());
         assert_eq!(monitor.places("a"), ["node1".to_owned()].into());
         assert!(monitor.places("b").is_empty());
