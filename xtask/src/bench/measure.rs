@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context as _, bail};
 
+use super::ring::Priority;
 use super::{Args, NODES};
 use crate::interop::Setup;
 use crate::interop::lab::{DaemonVerb, Lab};
@@ -132,14 +133,33 @@ fn ticks(lab: &Lab) -> anyhow::Result<f64> {
     Ok(sum)
 }
 
-/// utime and stime, the 14th and 15th field of proc_pid_stat(5); the second field may contain blanks.
+/// Fails unless the kernel runs every daemon as it should be measured: both go on with a warning where they may not
+/// have real-time priority.
+pub(super) fn check_priority(lab: &Lab, priority: Priority) -> anyhow::Result<()> {
+    for node in 1..=NODES {
+        let real_time = is_real_time(&daemon_file(lab, node, "stat")?)?;
+        if real_time != (priority == Priority::RealTime) {
+            bail!("node {node} should have {priority:?} priority; real-time: {real_time}");
+        }
+    }
+    Ok(())
+}
+
+/// Whether the scheduling policy, the 41st field of proc_pid_stat(5), is another than SCHED_OTHER.
+fn is_real_time(stat: &str) -> anyhow::Result<bool> {
+    Ok(stat_field(stat, 41)? > 0.0)
+}
+
+/// The ticks of utime and stime, the 14th and 15th field.
 fn ticks_of_stat(stat: &str) -> anyhow::Result<f64> {
+    Ok(stat_field(stat, 14)? + stat_field(stat, 15)?)
+}
+
+/// A field of proc_pid_stat(5), counted from 1; the second one may contain blanks.
+fn stat_field(stat: &str, number: usize) -> anyhow::Result<f64> {
     let (_, rest) = stat.rsplit_once(')').context("no name in stat")?;
-    let fields: Vec<&str> = rest.split_whitespace().collect();
-    let [user, system] = fields.get(11..13).context("stat is short")? else {
-        bail!("stat is short");
-    };
-    Ok(user.parse::<f64>()? + system.parse::<f64>()?)
+    let field = rest.split_whitespace().nth(number - 3);
+    Ok(field.context("stat is short")?.parse()?)
 }
 
 fn idle_cpu(lab: &Lab, seconds: u32) -> anyhow::Result<f64> {
@@ -193,9 +213,12 @@ mod tests {
     }
 
     #[test]
-    fn ticks_are_the_14th_and_15th_field_whatever_the_name() {
+    fn fields_of_stat_are_counted_whatever_the_name() {
         let stat = "7 (a (b) c) S 1 2 3 4 5 6 7 8 9 10 30 12 0 0 20 0";
         assert_eq!(ticks_of_stat(stat).unwrap(), 42.0);
+        let more = format!("{stat}{} ", " 0".repeat(21));
+        assert!(is_real_time(&(more.clone() + "2 0")).unwrap());
+        assert!(!is_real_time(&(more + "0 9")).unwrap());
         assert!(ticks_of_stat("7 (a) S 1 2").is_err());
     }
 

@@ -27,13 +27,19 @@ pub(crate) struct Args {
     #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(1..))]
     runs: u8,
     /// How the nodes talk; several, separated by commas, are shown side by side.
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "udpu")]
+    #[arg(long, value_enum, value_delimiter = ',', default_value = "udpu,knet")]
     transport: Vec<Transport>,
     /// Cipher and hash of rings over knet; several are shown side by side.
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "none")]
+    #[arg(
+        long,
+        value_enum,
+        value_delimiter = ',',
+        default_value = "none,aes256/sha256"
+    )]
     crypto: Vec<Crypto>,
-    /// How the kernel runs the daemons; several are shown side by side. Real-time is corosync's default, and needs root.
-    #[arg(long, value_enum, value_delimiter = ',', default_value = "normal")]
+    /// How the kernel runs the daemons; several are shown side by side. Without this real-time, which is corosync's
+    /// default, for root, and normal for others, who cannot have it.
+    #[arg(long, value_enum, value_delimiter = ',')]
     priority: Vec<Priority>,
     /// The daemons to measure.
     #[arg(
@@ -86,11 +92,9 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
     if let Some(why) = interop::missing() {
         bail!("cannot run here: {why}");
     }
-    if args.priority.contains(&Priority::RealTime) && !process::is_root() {
-        bail!("real-time priority needs root");
-    }
+    let priorities = priorities(&args.priority)?;
     let setup = Setup::build(workspace)?;
-    let mut all: Vec<Runs> = ring::rings(&args.transport, &args.crypto, &args.priority)
+    let mut all: Vec<Runs> = ring::rings(&args.transport, &args.crypto, &priorities)
         .into_iter()
         .map(|ring| Runs {
             ring,
@@ -119,6 +123,18 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
     write(workspace, args, &summaries)
 }
 
+/// Those that were asked for, otherwise the best that this user can have.
+fn priorities(asked: &[Priority]) -> anyhow::Result<Vec<Priority>> {
+    match (asked, process::is_root()) {
+        ([], true) => Ok(vec![Priority::RealTime]),
+        ([], false) => Ok(vec![Priority::Normal]),
+        (asked, false) if asked.contains(&Priority::RealTime) => {
+            bail!("real-time priority needs root")
+        }
+        (asked, _) => Ok(asked.to_vec()),
+    }
+}
+
 fn write(workspace: &Workspace, args: &Args, summaries: &[Summary]) -> anyhow::Result<()> {
     let dir = workspace.target.join("bench");
     fs::create_dir_all(&dir).with_context(|| format!("{}", dir.display()))?;
@@ -143,6 +159,7 @@ fn measure_one(setup: &Setup, daemon: Daemon, ring: Ring, args: &Args) -> anyhow
         ..Plan::new(NODES, daemon.peers(), ring.transport.word())
     };
     let lab = Lab::start(setup, &format!("bench-{}", daemon.name()), &plan)?;
+    measure::check_priority(&lab, ring.priority)?;
     measure::all(setup, &lab, args)
 }
 
