@@ -264,6 +264,8 @@ fn written(cluster: &Cluster) -> anyhow::Result<u64> {
             &name,
             "--name",
             "load",
+            "--lifetime",
+            "reboot",
             "--query",
             "--quiet",
         ];
@@ -279,12 +281,16 @@ fn written(cluster: &Cluster) -> anyhow::Result<u64> {
 
 /// Counts in an attribute of its node. Each change makes Pacemaker decide anew where everything should run: without a pause
 /// it would never be seen at rest.
+///
+/// The attribute is of the CIB's status, not of its configuration. A change of configuration while a node joins starts the
+/// count of smaller changes afresh everywhere, so that the joining node's CIB may count as newer than the one that it
+/// should take, and stay without the others' status for good (seen with Pacemaker 2.1.5, all messages in order).
 struct Writer(Child);
 
 impl Writer {
     fn start(lab: &Lab, node: u8) -> anyhow::Result<Self> {
         let script = format!(
-            "n=1; while :; do crm_attribute --node node{node} --name load --update $n && n=$((n + 1)); sleep 3; done"
+            "n=1; while :; do crm_attribute --node node{node} --name load --lifetime reboot --update $n && n=$((n + 1)); sleep 3; done"
         );
         let child = lab
             .command(node, "sh")
