@@ -13,10 +13,12 @@ use ferrosync_wire::Instant;
 use ferrosync_wire::knet::PingReason;
 use ferrosync_wire::time::Duration;
 
-/// How often all links are looked at (threads_common.h: KNET_THREADS_TIMERES).
+/// How often all links are looked at (threads_common.h: KNET_THREADS_TIMERES), unless one is pinged more often.
 pub const TICK: Duration = Duration::from_millis(200);
-/// Looks at all links between two adjustments of their timeouts (threads_heartbeat.c:_handle_heartbt_thread).
-pub const TICKS_PER_ADJUSTMENT: u32 = 5;
+/// The shortest time between two looks.
+pub const TICK_MIN: Duration = Duration::from_millis(10);
+/// Time between two adjustments of the links' timeouts (threads_heartbeat.c:_handle_heartbt_thread).
+pub const ADJUSTMENT: Duration = Duration::from_secs(1);
 
 /// What the configuration says about a link's heartbeat.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

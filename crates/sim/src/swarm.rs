@@ -2,7 +2,7 @@
 
 use std::panic::{AssertUnwindSafe, catch_unwind};
 
-use ferrosync_wire::{Duration, Instant};
+use ferrosync_wire::{Duration, Instant, RingId};
 
 use crate::cluster::{Cluster, Event, Trouble};
 use crate::options::{Options, Transport};
@@ -82,6 +82,7 @@ fn live(cluster: &mut Cluster, sabotage: Option<Sabotage>) -> Result<Duration, F
     cluster.settle(&everybody, within)?;
     let settled_in = cluster.now.since(healed);
     cluster.finish(within)?;
+    cluster.rest(&everybody)?;
     Ok(settled_in)
 }
 
@@ -139,6 +140,30 @@ impl Cluster {
         }
     }
 
+    /// A healthy ring stays as it is, also when links are given no more time than those that were up for long.
+    fn rest(&mut self, core: &[u32]) -> Result<(), Failure> {
+        // Who has just started gathers once more when its interfaces are there, and what clogged arrives late.
+        self.run_for(CALM + self.options.faults.duration * 2)?;
+        let before = self.ring();
+        self.run_for(REST)?;
+        let outcome = self.converged(core);
+        let after = self.ring();
+        match outcome {
+            Ok(()) if before == after => Ok(()),
+            Ok(()) => {
+                let text = format!("ring {after:?} came after {before:?} without a reason");
+                Err(self.fail(Class::Liveness, "rest", &text))
+            }
+            Err(missing) => Err(self.fail(Class::Liveness, "rest", &missing)),
+        }
+    }
+
+    /// The ring of the first machine.
+    fn ring(&self) -> Option<RingId> {
+        let node = self.machines.first()?.node.as_ref()?;
+        Some(node.core().pg().srp().ring_id())
+    }
+
     /// Writes down how each node sees the world, for the reader of a failure.
     fn note_states(&mut self) {
         let states: Vec<String> = self.machines.iter().map(|m| m.describe()).collect();
@@ -168,5 +193,9 @@ fn assertion(at: Instant, text: &str) -> Failure {
     }
 }
 
+/// What is under way when a world has settled is over by then, but for the last fault.
+const CALM: Duration = Duration::from_secs(1);
+/// How long a ring is watched in the end: the timeouts of knet's links shrink for nine seconds after they come up.
+const REST: Duration = Duration::from_secs(12);
 /// How often a world is asked whether it has settled.
 const LOOK_INTERVAL: Duration = Duration::from_millis(10);

@@ -67,10 +67,16 @@ fn old_failures_stay_mended() {
 /// The same, over knet.
 #[test]
 fn old_failures_over_knet_stay_mended() {
-    let seeds = [(
-        2008,
-        "a node that ended between its first message and its next ping was not seen to start anew",
-    )];
+    let seeds = [
+        (
+            2008,
+            "a node that ended between its first message and its next ping was not seen to start anew",
+        ),
+        (
+            3700,
+            "links that may be silent for less than 200 ms were looked at every 200 ms, and never stayed up",
+        ),
+    ];
     for (seed, what) in seeds {
         let failure = swarm::run(Worlds::Knet, seed, Verbosity::Silent, None).failure;
         assert_eq!(failure, None, "seed {seed}: {what}");

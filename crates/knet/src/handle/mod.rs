@@ -26,7 +26,7 @@ use ferrosync_wire::{Instant, LinkId};
 use crate::compress::{Compressor, Decompressor};
 use crate::crypto::Ivs;
 use crate::host::{Host, Link, Measured, Policy};
-use crate::link::{Ping as PingDue, State, TICK, TICKS_PER_ADJUSTMENT};
+use crate::link::{ADJUSTMENT, Ping as PingDue, State, TICK, TICK_MIN};
 use crate::outbox::Outbox;
 use crate::pmtud::Step;
 use crate::stamp;
@@ -161,7 +161,7 @@ pub struct Knet {
     seq: Seq,
     data_mtu: usize,
     next_tick: Instant,
-    ticks: u32,
+    next_adjustment: Instant,
     outbox: Outbox,
     compressor: Option<Compressor>,
     decompressor: Decompressor,
@@ -195,7 +195,7 @@ impl Knet {
             seq: Seq(0),
             data_mtu: outbox.overhead().smallest_data_mtu(),
             next_tick: now,
-            ticks: 0,
+            next_adjustment: now + ADJUSTMENT,
             outbox,
             compressor,
             decompressor: Decompressor::new(),
@@ -268,7 +268,7 @@ impl Knet {
     /// Does what time alone brings about; harmless when too early.
     pub fn handle_timeout(&mut self, now: Instant) {
         if now >= self.next_tick {
-            self.next_tick = now + TICK;
+            self.next_tick = now + self.tick_interval();
             self.tick(now);
         }
         for (host, id) in self.all_links() {
@@ -280,10 +280,18 @@ impl Knet {
         }
     }
 
+    /// A link that is pinged every 75 ms and may be silent for 150 cannot be looked at every 200; C refuses such timers
+    /// (links.c:knet_link_set_ping_timers), which a token below 400 ms asks for (D-103).
+    fn tick_interval(&self) -> Duration {
+        let links = self.hosts.values().flat_map(|host| host.links.values());
+        let intervals = links.map(|link| link.config.heartbeat.ping_interval);
+        intervals.fold(TICK, Duration::min).max(TICK_MIN)
+    }
+
     /// Looks at all links (threads_heartbeat.c:_handle_heartbt_thread, threads_pmtud.c:_handle_pmtud_link_thread).
     fn tick(&mut self, now: Instant) {
-        self.ticks = (self.ticks + 1) % TICKS_PER_ADJUSTMENT;
-        if self.ticks == 0 {
+        if now >= self.next_adjustment {
+            self.next_adjustment = now + ADJUSTMENT;
             let hosts = self.hosts.values_mut();
             let links = hosts.flat_map(|host| host.links.values_mut());
             links.for_each(|link| link.heartbeat.adjust());

@@ -123,6 +123,28 @@ fn a_fixed_mtu_is_not_searched() {
     assert_eq!(pmtu.packets, 0);
 }
 
+/// A token of 300 ms asks for these.
+#[test]
+fn links_that_may_be_silent_for_less_than_a_look_stay_up() {
+    let mut net = Net::up(Policy::Passive, 1);
+    let heartbeat = HeartbeatConfig {
+        ping_interval: Duration::from_millis(75),
+        pong_timeout: Duration::from_millis(150),
+        precision: 30,
+        pong_count: 2,
+    };
+    for (host, peer) in [(A, B), (B, A)] {
+        let node = net.nodes.get_mut(&host).unwrap();
+        node.change_link(peer, LinkId(0), 1, heartbeat);
+    }
+    net.settle();
+    net.run(30_000);
+    assert_eq!((net.events(A), net.events(B)), (vec![], vec![]));
+    net.cut = vec![(A, LinkId(0)), (B, LinkId(0))];
+    net.run(300);
+    assert_eq!(net.nodes[&A].reach(B), Some(Reach::Unreachable));
+}
+
 #[test]
 fn links_come_and_go() {
     let mut net = Net::up(Policy::Passive, 2);
