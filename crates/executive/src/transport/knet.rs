@@ -154,7 +154,11 @@ impl KnetTransport {
     ) {
         let destination = match sent.to {
             Destination::Ring => handle::Destination::All,
-            Destination::Node(node) => handle::Destination::One(host_id(node)),
+            Destination::Node(node) => match u16::try_from(node.0) {
+                Ok(host) => handle::Destination::One(HostId(host)),
+                // A forged join may bring in a member that no nodelist can have: as far away as any that is off.
+                Err(_) => return,
+            },
         };
         // Nobody in reach is no fault: a node starts like that.
         let ways = match sent.ways {
@@ -306,7 +310,7 @@ const fn heartbeat_config(link: &KnetLink) -> HeartbeatConfig {
     }
 }
 
-/// knet's name of a node.
+/// knet's name of a node of the nodelist.
 ///
 /// # Panics
 ///
