@@ -339,7 +339,7 @@ fn masked_head(head: &str) -> String {
     masked
 }
 
-const OPTIONS: [Options; 15] = [
+const OPTIONS: [Options; 20] = [
     everywhere("timestamp: hires"),
     everywhere("timestamp: on"),
     everywhere("timestamp: off"),
@@ -378,6 +378,31 @@ const OPTIONS: [Options; 15] = [
         section: "to_stderr: no\nto_syslog: no\nlogger_subsys {\nsubsys: CFG\ndebug: on\nlogfile: /var/log/corosync/other.log\n}",
         act: Act::Reopen,
         to: &[Target::Other],
+    },
+    Options {
+        section: "logfile_priority: debug",
+        act: Act::Reopen,
+        to: &[Target::File, Target::Stderr],
+    },
+    Options {
+        section: "to_stderr: no\nsyslog_priority: debug",
+        act: Act::Reopen,
+        to: &[Target::Syslog],
+    },
+    Options {
+        section: "to_stderr: no\nlogger_subsys {\nsubsys: MAIN\nlogfile_priority: crit\n}",
+        act: Act::Gather,
+        to: &[Target::Syslog],
+    },
+    Options {
+        section: "to_stderr: no\nlogger_subsys {\nsubsys: MAIN\nsyslog_priority: alert\n}",
+        act: Act::Gather,
+        to: &[Target::File],
+    },
+    Options {
+        section: "to_stderr: no\nto_syslog: no\nlogger_subsys {\nsubsys: CFG\nlogfile_priority: debug\n}",
+        act: Act::Reopen,
+        to: &[Target::File],
     },
     everywhere("debug: off"),
 ];

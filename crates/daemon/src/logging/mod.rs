@@ -213,13 +213,15 @@ fn logfile(logger: &Logger) -> Option<String> {
     logger.to_logfile.then(|| logger.logfile.clone()).flatten()
 }
 
-/// Whether a line of this priority is written where `limit` is the least important one (a syslog number).
-fn wanted(priority: Priority, limit: u8, debug: Debug) -> bool {
-    match debug {
-        Debug::Trace => true,
-        Debug::On if priority <= Priority::Debug => true,
-        Debug::On | Debug::Off => priority <= Priority::Info && priority as u8 <= limit,
-    }
+/// Whether a line of this priority is written where `limit` is the least important one (a syslog number), unless `debug`
+/// says otherwise (logsys.c:_logsys_config_apply_per_file).
+const fn wanted(priority: Priority, limit: u8, debug: Debug) -> bool {
+    let limit = match debug {
+        Debug::Off => limit,
+        Debug::On => Priority::Debug as u8,
+        Debug::Trace => Priority::Trace as u8,
+    };
+    priority as u8 <= limit
 }
 
 #[cfg(test)]
@@ -285,6 +287,21 @@ mod tests {
             .expect("it can be");
         say(&mut log, Priority::Notice, "four");
         assert_eq!(texts(&first), ["four"]);
+    }
+
+    #[test]
+    fn a_limit_of_debug_is_as_good_as_debug() {
+        for (priority, limit, debug, expected) in [
+            (Priority::Debug, 7, Debug::Off, true),
+            (Priority::Trace, 7, Debug::Off, false),
+            (Priority::Debug, 6, Debug::Off, false),
+            (Priority::Debug, 1, Debug::On, true),
+            (Priority::Trace, 1, Debug::On, false),
+            (Priority::Trace, 1, Debug::Trace, true),
+            (Priority::Error, 2, Debug::Off, false),
+        ] {
+            assert_eq!(wanted(priority, limit, debug), expected, "{priority:?}");
+        }
     }
 
     #[test]
