@@ -160,6 +160,11 @@ pub fn of_srp(event: &SrpEvent, config: &SrpConfig) -> Vec<Record> {
             Priority::Debug,
             format!("consensus timeout: no answer from{}", list(nodes)),
         ),
+        SrpEvent::CannotForm => vec![Record::new(
+            Subsystem::Main,
+            Priority::Warning,
+            CANNOT_FORM.to_owned(),
+        )],
         SrpEvent::RetransmitList(seqs) => {
             let seqs: String = seqs.iter().map(|s| format!("{s} ")).collect();
             one(Priority::Notice, format!("Retransmit List: {seqs}"))
@@ -194,6 +199,11 @@ pub fn of_srp(event: &SrpEvent, config: &SrpConfig) -> Vec<Record> {
         ),
     }
 }
+
+/// `main.c:corosync_totem_stats_updater`, which says so every 1.5 seconds; here with each failed attempt.
+const CANNOT_FORM: &str = "Totem is unable to form a cluster because of an operating system or network fault (reason: \
+    totem is continuously in gather state). The most common cause of this message is that the local firewall is \
+    configured improperly.";
 
 fn entering(to: MembStateKind, reason: Option<GatherReason>) -> String {
     match (to, reason) {

@@ -93,6 +93,7 @@ fn bind_patiently(socket: &Socket, addr: SocketAddr) -> io::Result<()> {
     result
 }
 
+/// A member of the group for as long as the device is there (`docs/deviations.md`, D-105).
 fn multicast_receiver(config: &UdpConfig) -> io::Result<OwnedFd> {
     let group = group_ip(config);
     let socket = new_socket(group)?;

@@ -153,12 +153,18 @@ pub(crate) fn nozzle(keys: &KeyMap, findings: &mut Findings) -> Option<NozzleCon
     let text = |key: &str| keys.text(&format!("nozzle.{key}")).map(str::to_owned);
     let parts = (text("name"), text("ipaddr"), text("ipprefix"));
     match parts {
-        (Some(name), Some(ipaddr), Some(ipprefix)) => Some(NozzleConfig {
-            name,
-            ipaddr,
-            ipprefix,
-            macaddr: text("macaddr"),
-        }),
+        (Some(name), Some(ipaddr), Some(ipprefix)) => {
+            findings.warn(
+                keys.at("nozzle"),
+                format!("No network device {name} is made: nozzle is not supported (D-104)"),
+            );
+            Some(NozzleConfig {
+                name,
+                ipaddr,
+                ipprefix,
+                macaddr: text("macaddr"),
+            })
+        }
         (None, None, None) => None,
         _ => {
             findings.error(

@@ -370,6 +370,17 @@ fn what_lets_two_parts_be_quorate_is_warned_of() {
 }
 
 #[test]
+fn a_device_that_nobody_makes_is_warned_of() {
+    let nozzle = "nozzle {\nname: noz0\nipaddr: 10.1.1.0\nipprefix: 24\n}\n";
+    let config = good(&(totem("") + &nodelist(TWO) + nozzle));
+    let warnings: Vec<String> = config.warnings.iter().map(ToString::to_string).collect();
+    assert!(
+        warnings.len() == 1 && warnings[0].contains("D-104"),
+        "{warnings:?}"
+    );
+}
+
+#[test]
 fn quorum_settles_contradictions_as_corosync_does() {
     let read = |nodes: &str, keys: &str| {
         let quorum = format!("quorum {{\nprovider: corosync_votequorum\n{keys}\n}}\n");

@@ -47,6 +47,8 @@ pub enum SrpEvent {
     },
     /// Consensus took too long; these are failed now.
     Silent(Vec<NodeId>),
+    /// More than [`CONTINUOUS_GATHER_MAX`] attempts in a row found no consensus: something keeps packets away.
+    CannotForm,
     /// A member asks for messages that it misses.
     RetransmitList(Vec<Seq>),
     /// This node cannot receive and takes itself out.
@@ -64,3 +66,6 @@ pub enum SrpEvent {
     /// A frame in the byte order of a big-endian machine (`docs/deviations.md`, D-08).
     ForeignByteOrder,
 }
+
+/// Gathers in a row without consensus that need no explanation (`totem.h:MAX_NO_CONT_GATHER`, corosync v3.1.7).
+pub const CONTINUOUS_GATHER_MAX: u32 = 3;

@@ -4,7 +4,7 @@ use ferrosync_wire::totem::{Header, Join, MergeDetect};
 use ferrosync_wire::{Instant, NodeId};
 
 use super::admission::Sign;
-use super::event::SrpEvent;
+use super::event::{CONTINUOUS_GATHER_MAX, SrpEvent};
 use super::membership::NodeSet;
 use super::output::{Output, RxOrder, Ways};
 use super::state::{GatherReason, MembState, MembStateKind};
@@ -43,6 +43,9 @@ impl Srp {
         self.stats.gather_entered += 1;
         if reason == GatherReason::ConsensusTimeoutExpired {
             self.stats.continuous_gather += 1;
+            if self.stats.continuous_gather > CONTINUOUS_GATHER_MAX {
+                self.event(SrpEvent::CannotForm);
+            }
         }
         self.set_state(MembState::Gather, Some(reason));
     }

@@ -43,7 +43,7 @@ use sort_queue::SortQueue;
 use state::{MembState, SentToken};
 use timer::TimerTable;
 
-pub use event::SrpEvent;
+pub use event::{CONTINUOUS_GATHER_MAX, SrpEvent};
 pub use membership::NodeSet;
 pub use output::{
     ConfChg, ConfChgKind, Delivered, Destination, Input, Output, RxOrder, Transmit, Ways,

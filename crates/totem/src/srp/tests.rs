@@ -344,6 +344,26 @@ fn a_lost_token_leads_to_gather_from_every_state() {
     }
 }
 
+/// Node 1 agrees, but its commit token never comes: joins pass the firewall and tokens do not.
+#[test]
+fn the_fourth_attempt_in_a_row_without_a_ring_is_told_of() {
+    for (before, expected) in [(2, 0), (3, 1)] {
+        let mut srp = in_state(MembStateKind::Gather);
+        srp.stats.continuous_gather = before;
+        packet(&mut srp, join(1, 9, &[1, 2], &[]));
+        let (mut now, mut told) = (T0, 0);
+        while srp.stats.continuous_gather == before {
+            let (at, _) = srp.poll_timeout().expect("it gathers");
+            now = now.max(at);
+            srp.handle_timeout(now);
+            while let Some(output) = srp.poll_output() {
+                told += u32::from(matches!(output, Output::Event(SrpEvent::CannotForm)));
+            }
+        }
+        assert_eq!(told, expected, "after {before}");
+    }
+}
+
 #[test]
 fn hostile_numbers_are_dropped() {
     let mut srp = in_state(MembStateKind::Operational);

@@ -4,7 +4,7 @@ mod knet;
 
 use std::collections::BTreeMap;
 
-use ferrosync_totem::srp::SrpStats;
+use ferrosync_totem::srp::{CONTINUOUS_GATHER_MAX, SrpStats};
 use ferrosync_wire::ipc::CsError;
 use ferrosync_wire::ipc::cmap::{TRACK_ADD, TRACK_DELETE, TRACK_PREFIX};
 use ferrosync_wire::{ConnId, Value};
@@ -211,10 +211,6 @@ fn pauses(core: &Core, map: &mut BTreeMap<String, Value>) {
 fn put(map: &mut BTreeMap<String, Value>, key: &str, value: Value) {
     map.insert(key.to_owned(), value);
 }
-
-/// Gathers in a row without consensus after which a firewall is suspected (`MAX_NO_CONT_GATHER`, corosync
-/// `main.h`, v3.1.7).
-const CONTINUOUS_GATHER_MAX: u32 = 3;
 
 /// Where pauses of the process stand.
 pub(super) const PAUSES: &str = "stats.schedmiss.";
