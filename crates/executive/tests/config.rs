@@ -163,6 +163,36 @@ fn corosync_agrees() {
     assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
 }
 
+/// What we refuse while reading and `corosync -t` takes: its service votequorum ends the daemon that runs.
+#[test]
+fn corosync_stops_where_it_is_said_to() {
+    if !corosync_can_run() {
+        return;
+    }
+    let mut wrong = Vec::new();
+    let mut stopped = 0;
+    for case in Case::all() {
+        if !case.text.contains(", it stops later") {
+            continue;
+        }
+        let output = in_namespace(START, &case.path)
+            .output()
+            .expect("unshare was there before");
+        match output.status.code() {
+            // Neither running on, which timeout(1) ends with 124, nor an orderly end.
+            Some(code) if code != 0 && code < 124 => stopped += 1,
+            code => wrong.push(format!("{}: {code:?}", case.name())),
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+    assert!(stopped >= 9, "{stopped} files only");
+}
+
+/// Runs a node with files of its own until it ends by itself.
+const START: &str = r#"
+mount -t tmpfs none /run && mount -t tmpfs none /dev/shm && mount -t tmpfs none /var/lib/corosync || exit 125
+exec timeout 60 /usr/sbin/corosync -f -c "$0" > /dev/null 2>&1"#;
+
 /// Files whose keys are compared with those of a running corosync; each gets or derives keys in another way.
 const PUBLISHED: [&str; 12] = [
     "empty-key.conf",
