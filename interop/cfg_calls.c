@@ -1,5 +1,5 @@
 /* cfg_calls: every call of libcfg against the daemon of this node, one line each. With the argument `shutdown` the
- * last calls end the daemon. */
+ * last calls end the daemon whatever others think, with `consent` because they agree. */
 #define _GNU_SOURCE
 #include "calls.h"
 
@@ -10,14 +10,17 @@
 #include <sys/wait.h>
 
 static int asked;
+static int silent;
 static corosync_cfg_shutdown_reply_flags_t reply;
 
 static void on_shutdown(corosync_cfg_handle_t handle, corosync_cfg_shutdown_flags_t flags)
 {
 	note("shutdown asked flags=%d", (int)flags);
+	asked++;
+	if (silent)
+		return;
 	answer(corosync_cfg_replyto_shutdown(handle, reply), "corosync_cfg_replyto_shutdown %s",
 	       reply == COROSYNC_CFG_SHUTDOWN_FLAG_YES ? "yes" : "no");
-	asked++;
 }
 
 static corosync_cfg_handle_t initialise(void)
@@ -150,34 +153,73 @@ static void bad_handle(const char *what, corosync_cfg_handle_t handle)
 	answer(corosync_cfg_finalize(handle), "corosync_cfg_finalize");
 }
 
-/* Somebody objects to a shutdown, then nobody does. The request blocks until the trackers have answered, so a second
- * process asks. */
-static void shut_down(corosync_cfg_handle_t handle)
+/* A process of its own that asks for a shutdown after some time and ends with the answer: the request blocks until the
+ * trackers have answered. */
+static pid_t requester(useconds_t after)
 {
+	corosync_cfg_handle_t own;
 	cs_error_t error;
-	double end = seconds() + DEADLINE_SECONDS;
-	int fd = -1, status = 0;
 	pid_t child;
+
+	fflush(stdout);
+	child = fork();
+	if (child != 0)
+		return child;
+	ASK(error, corosync_cfg_initialize(&own, NULL));
+	usleep(after);
+	_exit((int)corosync_cfg_try_shutdown(own, COROSYNC_CFG_SHUTDOWN_FLAG_REQUEST));
+}
+
+static void outcome(pid_t child, const char *what)
+{
+	int status = 0;
+
+	waitpid(child, &status, 0);
+	answer((cs_error_t)WEXITSTATUS(status), "corosync_cfg_try_shutdown request, %s", what);
+}
+
+/* Dispatches until somebody has asked. */
+static void hear(corosync_cfg_handle_t handle, double end)
+{
+	int fd = -1;
+
+	corosync_cfg_fd_get(handle, &fd);
+	asked = 0;
+	while (asked == 0 && readable(fd, end))
+		corosync_cfg_dispatch(handle, CS_DISPATCH_ALL);
+}
+
+/* Somebody objects to a shutdown, then says nothing while another one asks as well, then nobody minds. */
+static void shut_down(corosync_cfg_handle_t handle, int consent)
+{
+	cs_error_t error = CS_OK;
+	double end = seconds() + DEADLINE_SECONDS;
+	pid_t first, second;
+	int fd = -1;
 
 	answer(corosync_cfg_trackstart(handle, 0), "corosync_cfg_trackstart");
 	reply = COROSYNC_CFG_SHUTDOWN_FLAG_NO;
-	fflush(stdout);
-	child = fork();
-	if (child == 0) {
-		corosync_cfg_handle_t own;
-		ASK(error, corosync_cfg_initialize(&own, NULL));
-		usleep(100000);
-		error = corosync_cfg_try_shutdown(own, COROSYNC_CFG_SHUTDOWN_FLAG_REQUEST);
-		_exit((int)error);
+	first = requester(100000);
+	hear(handle, end);
+	outcome(first, "refused");
+	silent = 1;
+	first = requester(100000);
+	hear(handle, end);
+	second = requester(0);
+	outcome(second, "while another one waits");
+	outcome(first, "never answered");
+	silent = 0;
+	if (consent) {
+		reply = COROSYNC_CFG_SHUTDOWN_FLAG_YES;
+		first = requester(100000);
+		hear(handle, end);
+		outcome(first, "consented");
+	} else {
+		answer(corosync_cfg_trackstop(handle), "corosync_cfg_trackstop");
+		answer(corosync_cfg_try_shutdown(handle, COROSYNC_CFG_SHUTDOWN_FLAG_REGARDLESS),
+		       "corosync_cfg_try_shutdown regardless");
 	}
 	corosync_cfg_fd_get(handle, &fd);
-	while (asked == 0 && readable(fd, end))
-		corosync_cfg_dispatch(handle, CS_DISPATCH_ALL);
-	waitpid(child, &status, 0);
-	answer((cs_error_t)WEXITSTATUS(status), "corosync_cfg_try_shutdown request, refused");
-	answer(corosync_cfg_trackstop(handle), "corosync_cfg_trackstop");
-	answer(corosync_cfg_try_shutdown(handle, COROSYNC_CFG_SHUTDOWN_FLAG_REGARDLESS),
-	       "corosync_cfg_try_shutdown regardless");
 	while (readable(fd, end) && (error = corosync_cfg_dispatch(handle, CS_DISPATCH_ALL)) == CS_OK)
 		;
 	answer(error, "corosync_cfg_dispatch after the end of the daemon");
@@ -197,8 +239,8 @@ int main(int argc, char **argv)
 	addresses(handle, 4711);
 	administration(handle);
 	bad_handle("a handle never opened", BAD_HANDLE);
-	if (argc > 1 && strcmp(argv[1], "shutdown") == 0) {
-		shut_down(handle);
+	if (argc > 1) {
+		shut_down(handle, strcmp(argv[1], "consent") == 0);
 		return 0;
 	}
 	answer(corosync_cfg_finalize(handle), "corosync_cfg_finalize");

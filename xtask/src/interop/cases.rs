@@ -195,6 +195,15 @@ const CASES: &[Case] = &[
             nodes: 2,
         },
     ),
+    Case::new(
+        "calls-cfg-consent",
+        "a shutdown that all agree to, answers of both daemons compared",
+        What::Calls {
+            program: "cfg_calls",
+            arguments: &["consent"],
+            nodes: 2,
+        },
+    ),
     Case::calls(
         "calls-dlm",
         "the calls of dlm_controld in its order, answers of both daemons compared",

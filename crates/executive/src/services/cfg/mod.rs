@@ -107,17 +107,11 @@ impl Cfg {
         cx.respond(conn, &Answer::<ShutdownReplied>::from(status));
     }
 
+    /// Nobody else is told: libcfg would ask its program once more, without the error. C has an event for that but sends
+    /// it only to trackers that once wanted a shutdown themselves (D-19).
     fn vote_over(&mut self, cx: &mut Ctx<'_>) {
-        let Some(verdict) = self.shutdown.time_over() else {
-            return;
-        };
-        conclude(cx, Some(verdict));
-        for tracker in self.shutdown.trackers() {
-            let event = TestShutdown {
-                status: Err(CsError::Timeout),
-                flags: verdict.flags,
-            };
-            cx.event(tracker, &event);
+        if let Some(verdict) = self.shutdown.time_over() {
+            conclude(cx, Some(verdict));
         }
     }
 }

@@ -138,11 +138,6 @@ impl Shutdown {
         self.ballot.is_some()
     }
 
-    /// Who asked to be asked.
-    pub(super) fn trackers(&self) -> Vec<ConnId> {
-        self.trackers.keys().copied().collect()
-    }
-
     /// Ends the vote once everybody has spoken.
     fn count(&mut self) -> Option<Verdict> {
         let Ballot { by, flags, left } = self.ballot?;
