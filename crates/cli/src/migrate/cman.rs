@@ -488,6 +488,11 @@ fn settle(draft: &mut Draft<'_>, cluster: &Section, plan: &Plan) {
         ("to_syslog", "yes"),
         "cman logged there by default",
     );
+    draft.add(
+        LOGGING,
+        ("timestamp", "on"),
+        "cman logged the time by default, without milliseconds",
+    );
 }
 
 /// cman made a key of the cluster's name where none was given; Corosync 3 reads a file.
