@@ -286,7 +286,7 @@ mod tests {
                 let page = before.rsplit(is_end).next().expect("a word");
                 let exists =
                     written.contains_key(page) || by_hand.join(format!("{page}.8")).exists();
-                assert!(exists && page != "", "{name} names {page}(8)");
+                assert!(exists && !page.is_empty(), "{name} names {page}(8)");
             }
         }
     }
