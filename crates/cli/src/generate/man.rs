@@ -98,7 +98,7 @@ fn subcommands(to: &mut Roff, page: &Command) {
         if is_program {
             to.text([bold(command.get_name())]);
             let tool = tool_of(command).map(Tool::name);
-            let mut line = vec![roman(format!("{about} See "))];
+            let mut line = vec![roman(format!("{about}. See "))];
             line.extend(reference(tool.unwrap_or_else(|| page_name(command))));
             to.text(line);
         } else {
