@@ -23,6 +23,7 @@ pub mod realtime;
 mod secrets;
 pub mod signals;
 mod start;
+mod version;
 mod watchdog;
 
 use std::ffi::OsString;

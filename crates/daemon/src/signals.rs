@@ -11,12 +11,7 @@ use ferrosync_executive::output::Control;
 /// The kernel refuses.
 pub fn open() -> nix::Result<SignalFd> {
     let mut set = SigSet::empty();
-    for signal in [
-        Signal::SIGINT,
-        Signal::SIGQUIT,
-        Signal::SIGTERM,
-        Signal::SIGUSR2,
-    ] {
+    for signal in HANDLED {
         set.add(signal);
     }
     set.thread_block()?;
@@ -31,5 +26,28 @@ pub fn next(fd: &SignalFd) -> Option<Control> {
         Some(Control::DumpState)
     } else {
         Some(Control::Shutdown)
+    }
+}
+
+/// All signals that the daemon handles; ferrosyncd(8) tells what they do.
+const HANDLED: [Signal; 4] = [
+    Signal::SIGINT,
+    Signal::SIGQUIT,
+    Signal::SIGTERM,
+    Signal::SIGUSR2,
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_manual_page_tells_of_every_signal() {
+        let page = include_str!("../../../packaging/man/ferrosyncd.8");
+        let section = page.split(".SH ").find(|text| text.starts_with("SIGNALS"));
+        let section = section.expect("a section about signals");
+        for signal in HANDLED {
+            assert!(section.contains(signal.as_str()), "{signal}");
+        }
     }
 }

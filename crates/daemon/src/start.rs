@@ -19,11 +19,11 @@ use crate::host::OsHost;
 use crate::logging::Log;
 use crate::net::Sockets;
 use crate::persist::{PidFile, PidFileError, State};
-use crate::{crash, realtime, secrets, signals};
+use crate::{crash, realtime, secrets, signals, version};
 
 pub(crate) fn start(args: &Args) -> Exit {
     if args.version {
-        return version();
+        return say_version();
     }
     let config = match read_config(&args.config, &Fixed::NONE) {
         Ok(config) => config,
@@ -43,7 +43,15 @@ pub(crate) fn start(args: &Args) -> Exit {
     say(
         &mut log,
         Priority::Notice,
-        format!("Corosync Cluster Engine {VERSION} starting up"),
+        format!("Corosync Cluster Engine {} starting up", version::CLAIMED),
+    );
+    say(
+        &mut log,
+        Priority::Info,
+        format!(
+            "Corosync built-in features: {}",
+            version::FEATURES.join(" ")
+        ),
     );
     for warning in &config.warnings {
         say(&mut log, Priority::Warning, warning.to_string());
@@ -259,12 +267,8 @@ pub(crate) fn read_config(path: &Path, fixed: &Fixed) -> Result<Config, String> 
     config::reload(main, &extra, &mut Machine::new(), fixed).map_err(|e| e.to_string())
 }
 
-fn version() -> Exit {
-    let text = format!(
-        "Corosync Cluster Engine, version '{VERSION}'\nFerrosync {}\n",
-        env!("CARGO_PKG_VERSION")
-    );
-    match std::io::stdout().write_all(text.as_bytes()) {
+fn say_version() -> Exit {
+    match std::io::stdout().write_all(version::text().as_bytes()) {
         Ok(()) => Exit::Ok,
         Err(_) => Exit::Usage,
     }
@@ -280,6 +284,3 @@ fn complain(text: &str) {
 const fn main_line(priority: Priority, text: String) -> Record {
     Record::new(Subsystem::Main, priority, text)
 }
-
-/// The version of Corosync whose place this daemon takes.
-const VERSION: &str = "3.1.7";

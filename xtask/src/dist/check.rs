@@ -242,7 +242,7 @@ const REPLACE: (&str, &str) = ("replace", include_str!("check/replace.sh"));
 const ALONE: (&str, &str) = ("alone", include_str!("check/alone.sh"));
 const TARBALL: (&str, &str) = ("tarball", include_str!("check/tarball.sh"));
 
-const MUST_HAVE: [&str; 23] = [
+pub(super) const MUST_HAVE: [&str; 35] = [
     "./usr/sbin/corosync",
     "./usr/sbin/ferrosyncd",
     "./usr/sbin/corosync-cfgtool",
@@ -265,5 +265,17 @@ const MUST_HAVE: [&str; 23] = [
     "./usr/share/man/man7/cmap_keys.7.gz",
     "./usr/share/man/man7/corosync_overview.7.gz",
     "./usr/share/man/man8/corosync.8.gz",
+    "./usr/share/man/man8/corosync-blackbox.8.gz",
+    "./usr/share/man/man8/corosync-cfgtool.8.gz",
+    "./usr/share/man/man8/corosync-cmapctl.8.gz",
+    "./usr/share/man/man8/corosync-cpgtool.8.gz",
+    "./usr/share/man/man8/corosync-keygen.8.gz",
+    "./usr/share/man/man8/corosync-notifyd.8.gz",
+    "./usr/share/man/man8/corosync-quorumtool.8.gz",
+    "./usr/share/man/man8/ferrosync.8.gz",
+    "./usr/share/man/man8/ferrosync-lab.8.gz",
+    "./usr/share/man/man8/ferrosync-migrate.8.gz",
+    "./usr/share/man/man8/ferrosync-status.8.gz",
+    "./usr/share/man/man8/ferrosyncd.8.gz",
     "./usr/share/snmp/mibs/COROSYNC-MIB.txt",
 ];

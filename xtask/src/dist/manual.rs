@@ -363,6 +363,27 @@ mod tests {
         assert_eq!(MANUALS[2].place(), "usr/share/man/man7/cmap_keys.7");
     }
 
+    /// The package is held against the list when it is built; what the list has exists.
+    #[test]
+    fn every_page_that_is_named_is_in_the_package() {
+        let has = |name: &str, section: &str| {
+            let path = format!("./usr/share/man/man{section}/{name}.{section}.gz");
+            super::super::check::MUST_HAVE.contains(&path.as_str())
+        };
+        for manual in &MANUALS {
+            for (name, section) in manual.see_also {
+                assert!(has(name, &section.to_string()), "{name}({section})");
+            }
+        }
+        let daemon = include_str!("../../../packaging/man/ferrosyncd.8");
+        let (_, named) = daemon.split_once(".SH SEE ALSO\n").unwrap();
+        for line in named.lines() {
+            let (name, section) = line.trim_start_matches(".BR ").split_once(' ').unwrap();
+            let section = section.trim_matches(['(', ')', ',']);
+            assert!(has(name, section), "{name}({section})");
+        }
+    }
+
     #[test]
     fn code_stays_as_it_is() {
         let document = "Text:\n\n```\n.x `a` *b* [c](d)\n  | e | ~f |\n# g\n\n```\nMore.\n";

@@ -483,11 +483,10 @@ fn settle(draft: &mut Draft<'_>, cluster: &Section, plan: &Plan) {
         let value = if word == YesNo::Yes { "1" } else { "0" };
         draft.insist(QUORUM, ("two_node", value), "--two-node");
     }
-    draft.add(
-        LOGGING,
-        ("to_syslog", "yes"),
-        "cman logged there by default",
-    );
+    let why = "cman logged there by default";
+    draft.add(LOGGING, ("to_syslog", "yes"), why);
+    let why = "cman logged the time by default, without milliseconds";
+    draft.add(LOGGING, ("timestamp", "on"), why);
 }
 
 /// cman made a key of the cluster's name where none was given; Corosync 3 reads a file.

@@ -1,5 +1,6 @@
 //! corosync.conf of Corosync 1 and 2, and files of Corosync 3, which are copied.
 
+mod defaults;
 mod logging;
 mod rings;
 
@@ -72,12 +73,12 @@ pub(crate) fn translate(draft: &mut Draft<'_>, root: &Section, kind: Kind) {
     }
     rings::write(draft, &plan.rings, plan.transport);
     node_list(draft, root, &plan);
-    defaults(draft, root, &plan);
     for section in root.named("quorum") {
-        quorum(draft, section);
+        quorum(draft, section, kind);
     }
     logging::write(draft, root);
     others(draft, root);
+    defaults::write(draft, root, &plan);
     insist(draft);
     for entry in root.entries() {
         match entry.key.as_str() {
@@ -302,34 +303,7 @@ fn node_list(draft: &mut Draft<'_>, root: &Section, plan: &Plan<'_>) {
     nodes::write(draft, found);
 }
 
-/// What the old version did without being told, and Corosync 3 does otherwise.
-fn defaults(draft: &mut Draft<'_>, root: &Section, plan: &Plan<'_>) {
-    draft.add(TOTEM, ("version", "2"), "every file has it");
-    draft.add(
-        TOTEM,
-        ("transport", plan.transport.word()),
-        plan.why_transport,
-    );
-    if plan.transport == Transport::Knet && plan.crypto.is_on() {
-        let why = "encryption was on by default and is off now";
-        draft.add(TOTEM, ("crypto_cipher", &plan.crypto.cipher), why);
-        draft.add(TOTEM, ("crypto_hash", &plan.crypto.hash), why);
-    }
-    if root.value_in("totem", "token").is_none() {
-        draft.add(
-            TOTEM,
-            ("token", "1000"),
-            "the default was 1000 ms and is 3000 ms now",
-        );
-    }
-    let scaled = plan.kind == Kind::Corosync2 && root.named("nodelist").next().is_some();
-    if !scaled && draft.conf.count(&[("nodelist", 0)], "node") > 2 {
-        let why = "the token timeout did not grow with the number of nodes";
-        draft.add(TOTEM, ("token_coefficient", "0"), why);
-    }
-}
-
-fn quorum(draft: &mut Draft<'_>, section: &Section) {
+fn quorum(draft: &mut Draft<'_>, section: &Section, kind: Kind) {
     for entry in section.entries() {
         match (entry.key.as_str(), entry.value.as_str()) {
             ("provider", "corosync_votequorum") => draft.copy(entry, QUORUM),
@@ -346,6 +320,11 @@ fn quorum(draft: &mut Draft<'_>, section: &Section) {
                 entry,
                 "votes of the node whose file this is: give them with --local-node and --votes, and those of the others as quorum_votes",
             ),
+            // corosync `services/votequorum.c` (v1.4.9) has no wait_for_all.
+            ("two_node", "1") if kind == Kind::Corosync1 => {
+                let why = "both nodes must have met once now before one alone is quorate (wait_for_all); wait_for_all: 0 is as before";
+                draft.write(entry, QUORUM, ("two_node", "1"), why);
+            }
             (key, _) if is_quorum_key(key) => draft.copy(entry, QUORUM),
             _ => draft.unknown(entry),
         }

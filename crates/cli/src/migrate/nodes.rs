@@ -222,6 +222,13 @@ fn warn_of_gaps(draft: &mut Draft<'_>, nodes: &[Node]) {
         .collect();
     for (position, node) in nodes.iter().enumerate() {
         let called = node.label(position);
+        // With udp IPv4 alone is taken (corosync `totemconfig.c:totem_config_get_ip_version`, v3.1.7).
+        let order = match draft.transport {
+            Transport::Udp => "",
+            Transport::Knet | Transport::Udpu => {
+                ", and IPv6 comes first unless totem.ip_version says otherwise"
+            }
+        };
         for link in links
             .iter()
             .filter(|link| !node.addresses.contains_key(link))
@@ -249,7 +256,7 @@ fn warn_of_gaps(draft: &mut Draft<'_>, nodes: &[Node]) {
             .find(|said| said.value.parse::<IpAddr>().is_err());
         if let Some(said) = by_name.filter(|said| said.from.is_none() || said.why == BY_NAME) {
             let why = format!(
-                "{called} is found by its name `{}`, which every node must resolve to the address on its ring; \
+                "{called} is found by its name `{}`, which every node must resolve to the address on its ring{order}; \
                  addresses are safer: --node {called}=ADDRESS",
                 said.value
             );

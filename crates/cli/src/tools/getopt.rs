@@ -75,8 +75,8 @@ impl<T: Copy> Opt<T> {
             None => arg,
         };
         match self.value {
-            Some(value) => arg.action(ArgAction::Append).value_name(value),
-            None => arg.action(ArgAction::Count),
+            Some(value) => arg.action(ArgAction::Set).value_name(value),
+            None => arg.action(ArgAction::SetTrue),
         }
     }
 }

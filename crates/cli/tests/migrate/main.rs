@@ -221,6 +221,54 @@ fn what_cannot_be_read_is_an_error_with_its_line() {
 }
 
 #[test]
+fn names_are_resolved_as_before() {
+    let dir = tempfile::tempdir().expect("a directory");
+    let path = dir.path().join("corosync.conf");
+    for (totem, kind, nodes, expected) in [
+        ("transport: udpu", "corosync2", "a,b", Some("ipv4")),
+        (
+            "transport: udpu\nip_version: ipv6",
+            "corosync2",
+            "a,b",
+            Some("ipv6"),
+        ),
+        ("transport: udpu", "corosync2", "10.0.0.1,10.0.0.2", None),
+        ("transport: udp", "corosync2", "a,b", None),
+        ("transport: knet", "corosync2", "a,fd00::1", Some("ipv4-6")),
+        (V4, "corosync1", "a,b", Some("ipv4")),
+        (V4, "corosync1", "10.0.0.1,10.0.0.2", None),
+        (V6, "corosync1", "a,b", Some("ipv6")),
+        (V6_UDP, "corosync1", "fd00::1,fd00::2", Some("ipv6")),
+        (V6, "corosync1", "fd00::1,fd00::2", None),
+    ] {
+        let conf = format!("totem {{\nversion: 2\nsecauth: off\n{totem}\n}}\n");
+        fs::write(&path, conf).expect("written");
+        let kind = format!("--from={kind}");
+        let (one, two) = nodes.split_once(',').expect("two nodes");
+        let nodes = [format!("--node=one={one}@1"), format!("--node=two={two}@2")];
+        let args = ["corosync.conf", &kind, &nodes[0], &nodes[1]];
+        let wanted = match totem.split_whitespace().nth(1) {
+            Some("knet") => "--transport=knet",
+            Some("udp") => "--transport=udp",
+            _ => "--transport=udpu",
+        };
+        let output = migrate(dir.path(), &[&args[..], &[wanted]].concat());
+        // The report tells even of files that a node would refuse, as with addresses of both kinds on one link.
+        let report = text(&output.stderr);
+        let found = report.split_once("totem.ip_version: ");
+        let found = found.and_then(|(_, rest)| rest.split_whitespace().next());
+        assert_eq!(found, expected, "{totem}: {report}");
+    }
+}
+
+/// An interface of Corosync 1 on a network of each kind.
+const V4: &str =
+    "transport: udpu\ninterface {\nringnumber: 0\nbindnetaddr: 10.0.0.0\nmcastport: 5405\n}";
+const V6: &str =
+    "transport: udpu\ninterface {\nringnumber: 0\nbindnetaddr: fd00::\nmcastport: 5405\n}";
+const V6_UDP: &str = "transport: udp\ninterface {\nringnumber: 0\nbindnetaddr: fd00::\nmcastaddr: ff15::1\nmcastport: 5405\n}";
+
+#[test]
 fn a_value_cannot_write_lines_of_its_own() {
     let dir = tempfile::tempdir().expect("a directory");
     let evil = "<cluster name=\"a&#10;}&#10;uidgid {&#10;uid: eve\"><clusternodes>\
