@@ -548,6 +548,54 @@ fn who_forgot_is_no_witness() {
     assert_eq!(world.acting(), 5);
 }
 
+/// The same, and node 1 has a memory again, which does not go back that far.
+#[test]
+fn who_forgot_is_no_witness_of_what_was_before() {
+    let mut world = after(5, 5, &[]);
+    world.apply(&Event::Split(vec![0, 0, 0, 1, 1]));
+    for id in [0, 1, 2] {
+        world.apply(&Event::Deliver(id, 3));
+    }
+    world.apply(&Event::Deliver(0, 3));
+    assert_eq!(world.acting(), 1);
+    world.apply(&Event::LoseDisk(0));
+    world.apply(&Event::Split(vec![0, 0, 0, 0, 1]));
+    world.apply(&Event::Deliver(0, 4));
+    let disk = |world: &World<Linear>, id| world.nodes[&NodeId(id)].disk.clone().unwrap();
+    assert_eq!(disk(&world, 1).since, 3);
+    world.apply(&Event::Split(vec![0, 0, 0, 1, 1]));
+    world.settle();
+    assert_eq!((world.acting(), disk(&world, 3).ambiguous.len()), (0, 1));
+    world.heal();
+    assert_eq!(world.acting(), 5);
+}
+
+/// Node 5 of nine tried the component of 1 to 5, forgot it, and tried one of 2 to 9 as the first thing that it remembers.
+/// With 6 to 9 that is more than half of both the nine and the eight, but it cannot vouch for the nine: 1, 2 and 3 go on from
+/// the five.
+#[test]
+fn a_memory_does_not_count_for_what_was_before_it() {
+    let mut world = after(9, 9, &[]);
+    world.apply(&Event::Split(vec![0, 0, 0, 0, 0, 1, 1, 1, 1]));
+    for id in 0..5 {
+        world.apply(&Event::Deliver(id, 5));
+    }
+    world.apply(&Event::Deliver(0, 5));
+    assert_eq!(world.acting(), 1);
+    world.apply(&Event::LoseDisk(4));
+    world.apply(&Event::Split(vec![1, 0, 0, 0, 0, 0, 0, 0, 0]));
+    for id in 4..9 {
+        world.apply(&Event::Deliver(id, 8));
+        let disk = world.nodes[&NodeId(id + 1)].disk.as_ref().unwrap();
+        assert_eq!(disk.ambiguous.len(), 1);
+    }
+    world.apply(&Event::Split(vec![1, 1, 1, 2, 0, 0, 0, 0, 0]));
+    world.settle();
+    assert_eq!((world.primaries(), world.acting()), ([1].into(), 3));
+    world.heal();
+    assert_eq!(world.acting(), 9);
+}
+
 /// Two nodes were about to take three newcomers along when one of these died for good.
 #[test]
 fn a_newcomer_that_tried_counts_for_what_it_tried() {
