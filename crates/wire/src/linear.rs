@@ -279,7 +279,8 @@ mod tests {
         pin!(Message, state, 116, fields);
         let (listed, memory) = (vec![NodeId(6)], None);
         let anew = message(Content::State(State { listed, memory }));
-        let fields: &[(usize, &[u8])] = &[(0, &[3]), (16, &[1, 0, 0, 0, 6, 0, 0, 0, 1])];
+        let list: &[u8] = &[1, 0, 0, 0, 6, 0, 0, 0, 1, 0, 0, 0];
+        let fields: &[(usize, &[u8])] = &[(0, &[3]), (4, REP), (8, SEQ), (16, list)];
         pin!(Message, anew, 28, fields);
         let attempt = message(Content::Attempt);
         pin!(Message, attempt, 16, &[(0, &[2]), (4, REP), (8, SEQ)]);
