@@ -5,6 +5,8 @@ use std::io::{self, ErrorKind, Read, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use ferrosync_executive::config::{QuorumConfig, YkdRule};
+use ferrosync_executive::output::Kept;
 use ferrosync_wire::linear::Memory;
 use ferrosync_wire::{Decode, Encode, NodeId, Reader, RingSeq};
 use nix::fcntl::{Flock, FlockArg};
@@ -29,6 +31,28 @@ impl State {
             expected_votes: ExpectedVotesFile(state_dir.join("ev_tracking")),
             linear: LinearFile(state_dir.join(format!("ferrosync_ykd_{node}"))),
         }
+    }
+
+    /// What the provider that is configured goes on from. As with C, a file that nobody uses is not opened.
+    ///
+    /// # Errors
+    /// Says which file is there and cannot be used.
+    pub fn kept(&self, quorum: &QuorumConfig) -> Result<Kept, String> {
+        let votequorum = quorum.votequorum.as_ref();
+        let expected_votes = if votequorum.is_some_and(|v| v.expected_votes_tracking) {
+            self.expected_votes.load()
+        } else {
+            Ok(0)
+        };
+        let linear = match quorum.ykd {
+            Some(YkdRule::Linear) => self.linear.load(),
+            Some(YkdRule::Corosync) | None => Ok(None),
+        };
+        Ok(Kept {
+            expected_votes: expected_votes
+                .map_err(|e| format!("Unable to load ev_tracking file! {e}"))?,
+            linear: linear.map_err(|e| e.to_string())?,
+        })
     }
 }
 
@@ -58,8 +82,7 @@ impl ExpectedVotesFile {
 }
 
 /// The file that holds what the quorum provider `ferrosync_ykd` remembers of primary components: a [`Memory`] as it
-/// travels, mode 0600. Without it the node starts from its nodelist again, which is safe only if it has never been in
-/// a primary component since.
+/// travels, mode 0600. Without it the node is anew: it does not count until a primary component takes it in.
 #[derive(Debug)]
 pub struct LinearFile(PathBuf);
 
@@ -208,7 +231,11 @@ impl Drop for PidFile {
 
 #[cfg(test)]
 mod tests {
+    use ferrosync_executive::config::Fixed;
+    use ferrosync_wire::linear::Session;
+
     use super::*;
+    use crate::start::read_config;
 
     #[test]
     fn a_stored_number_comes_back() {
@@ -239,6 +266,10 @@ mod tests {
         assert_eq!(file.load().unwrap(), None);
         let memory = Memory {
             session: 3,
+            last_primary: Session {
+                number: 2,
+                members: vec![NodeId(7)],
+            },
             ..Memory::default()
         };
         file.store(&memory).unwrap();
@@ -249,6 +280,36 @@ mod tests {
             std::fs::write(dir.path().join("ferrosync_ykd_7"), damaged).unwrap();
             let error = file.load().expect_err("it is no memory");
             assert_eq!(error.kind(), ErrorKind::InvalidData);
+        }
+    }
+
+    #[test]
+    fn only_files_that_are_used_can_keep_a_node_from_starting() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = State::new(dir.path(), NodeId(7));
+        // They are there and cannot be read.
+        for name in ["ev_tracking", "ferrosync_ykd_7"] {
+            std::fs::create_dir(dir.path().join(name)).unwrap();
+        }
+        let tracking = "corosync_votequorum\n expected_votes_tracking: 1";
+        for (provider, complaint) in [
+            ("corosync_votequorum", None),
+            (tracking, Some("Unable to load ev_tracking file!")),
+            ("corosync_ykd", None),
+            ("ferrosync_ykd", Some("Is a directory")),
+        ] {
+            let conf = dir.path().join("corosync.conf");
+            let text = format!(
+                "totem {{\n version: 2\n transport: udpu\n}}\nquorum {{\n provider: {provider}\n}}\n\
+                 nodelist {{\nnode {{\n nodeid: 7\n ring0_addr: 127.0.0.1\n}}\n}}\n"
+            );
+            std::fs::write(&conf, text).unwrap();
+            let config = read_config(&conf, &Fixed::NONE).unwrap();
+            match (state.kept(&config.quorum), complaint) {
+                (Ok(kept), None) => assert_eq!(kept, Kept::default()),
+                (Err(text), Some(complaint)) => assert!(text.contains(complaint), "{text}"),
+                (kept, _) => panic!("{provider}: {kept:?}"),
+            }
         }
     }
 

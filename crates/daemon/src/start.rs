@@ -3,9 +3,9 @@
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
-use ferrosync_executive::config::{self, Config, Fixed, IpcType, SourceFile, YkdRule};
+use ferrosync_executive::config::{self, Config, Fixed, IpcType, SourceFile};
 use ferrosync_executive::log::{Priority, Record, Subsystem};
-use ferrosync_executive::output::{ExitReason, Kept};
+use ferrosync_executive::output::ExitReason;
 use ferrosync_executive::transport::Secrets;
 use ferrosync_executive::{Boot, Node};
 use ferrosync_ipc::{Kind, Options, Server};
@@ -145,30 +145,15 @@ impl Daemon {
             Ok(stored) => stored,
             Err(e) => return last_words(log, Exit::RingId, &format!("Couldn't read ring id: {e}")),
         };
-        let expected_votes = match state.expected_votes.load() {
-            Ok(votes) => votes,
-            Err(e) => {
-                return last_words(
-                    log,
-                    Exit::Services,
-                    &format!("Unable to load ev_tracking file! {e}"),
-                );
-            }
-        };
-        let linear = match (config.quorum.ykd, state.linear.load()) {
-            (Some(YkdRule::Linear), Err(e)) => {
-                return last_words(log, Exit::Services, &e.to_string());
-            }
-            (_, loaded) => loaded.ok().flatten(),
+        let kept = match state.kept(&config.quorum) {
+            Ok(kept) => kept,
+            Err(text) => return last_words(log, Exit::Services, &text),
         };
         let seed = u64::from(config.me.0) << 32 ^ u64::from(std::process::id());
         let boot = Boot {
             config,
             stored,
-            kept: Kept {
-                expected_votes,
-                linear,
-            },
+            kept,
             seed,
             secrets,
         };

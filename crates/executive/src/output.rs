@@ -226,7 +226,7 @@ pub enum Control {
 pub struct Kept {
     /// The highest number of expected votes ever seen; zero if none.
     pub expected_votes: u32,
-    /// What the quorum provider `ferrosync_ykd` remembers; `None` if it never ran.
+    /// What the quorum provider `ferrosync_ykd` remembers; `None` of a node that is anew.
     pub linear: Option<Memory>,
 }
 

@@ -162,6 +162,13 @@ impl Cluster {
         }
     }
 
+    /// Takes from a node that does not run what providers of quorum kept.
+    pub(crate) fn forget(&mut self, id: u32) {
+        let machine = self.machine(id);
+        assert!(machine.node.is_none(), "node {id} runs");
+        machine.outside.kept = Kept::default();
+    }
+
     /// From now on only nodes of the same island hear each other.
     pub(crate) fn cut(&mut self, islands: &[&[u32]]) {
         self.islands = islands.iter().map(|island| island.to_vec()).collect();

@@ -6,7 +6,7 @@
 use crate::codec::{Decode, DecodeError, Encode, Reader, Writer};
 use crate::ids::{NodeId, RingId};
 
-/// One message: `format u32@0, ring id 12@4`, then a [`Memory`] where the format is 1 and nothing where it is 2.
+/// One message: `format u32@0, ring id 12@4`, then a [`State`] where the format is 3 and nothing where it is 2.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Message {
     /// The ring for which it holds.
@@ -18,14 +18,25 @@ pub struct Message {
 /// What a message says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Content {
-    /// What the sender remembers.
-    Memory(Memory),
-    /// The sender has everybody's memory, finds that the members may act, and has that on disk.
+    /// What the sender brings along.
+    State(State),
+    /// The sender has everybody's state, finds that the members may act, and has that on disk.
     Attempt,
 }
 
+/// What a node brings to a ring: the list of nodes, `anew u32`, and a [`Memory`] where that is 0 and nothing where it
+/// is 1.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct State {
+    /// The nodes of its nodelist, ascending.
+    pub listed: Vec<NodeId>,
+    /// What it remembers; `None` of a node that is anew: it may have forgotten anything, so that what it does not
+    /// know proves nothing.
+    pub memory: Option<Memory>,
+}
+
 /// What a node remembers of primary components: `session u64@0`, the last primary session, the list of ambiguous
-/// sessions, and the list of formed ones, each with its list of nodes.
+/// sessions, the list of formed ones, each with its list of nodes, and `since u64`.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Memory {
     /// Number of the session that it tried to form last.
@@ -36,6 +47,9 @@ pub struct Memory {
     pub ambiguous: Vec<Session>,
     /// The last ones that it formed with other nodes.
     pub formed: Vec<Formed>,
+    /// Number of the session with which the memory begins, not above [`Self::session`]. What the node tried or formed
+    /// before, it may have forgotten.
+    pub since: u64,
 }
 
 /// A primary component: `number u64@0`, the list of members, a `u32` each.
@@ -43,7 +57,7 @@ pub struct Memory {
 pub struct Session {
     /// Higher ones are later. Those that were only tried may have the same.
     pub number: u64,
-    /// Its members, ascending.
+    /// Its members, ascending; one at least.
     pub members: Vec<NodeId>,
 }
 
@@ -65,7 +79,7 @@ impl Decode<'_> for Message {
         let format = r.u32(what)?;
         let ring = RingId::decode(r)?;
         let content = match format {
-            MEMORY => Content::Memory(Memory::decode(r)?),
+            STATE => Content::State(State::decode(r)?),
             ATTEMPT => Content::Attempt,
             _ => return Err(DecodeError::BadValue { what }),
         };
@@ -76,24 +90,55 @@ impl Decode<'_> for Message {
 impl Encode for Message {
     fn encode(&self, w: &mut Writer<'_>) {
         w.u32(match &self.content {
-            Content::Memory(_) => MEMORY,
+            Content::State(_) => STATE,
             Content::Attempt => ATTEMPT,
         });
         self.ring.encode(w);
-        if let Content::Memory(memory) = &self.content {
-            memory.encode(w);
+        if let Content::State(state) = &self.content {
+            state.encode(w);
+        }
+    }
+}
+
+impl Decode<'_> for State {
+    fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
+        let listed = get_nodes(r, "nodelist")?;
+        let what = "whether a node is anew";
+        let memory = match r.u32(what)? {
+            REMEMBERS => Some(Memory::decode(r)?),
+            ANEW => None,
+            _ => return Err(DecodeError::BadValue { what }),
+        };
+        Ok(Self { listed, memory })
+    }
+}
+
+impl Encode for State {
+    fn encode(&self, w: &mut Writer<'_>) {
+        put_list(w, &self.listed, |node, w| w.u32(node.0));
+        match &self.memory {
+            Some(memory) => {
+                w.u32(REMEMBERS);
+                memory.encode(w);
+            }
+            None => w.u32(ANEW),
         }
     }
 }
 
 impl Decode<'_> for Memory {
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
+        let memory = Self {
             session: r.u64("session")?,
             last_primary: Session::decode(r)?,
             ambiguous: get_list(r, "ambiguous sessions", Session::decode)?,
             formed: get_list(r, "formed sessions", Formed::decode)?,
-        })
+            since: r.u64("since")?,
+        };
+        if memory.since > memory.session {
+            return Err(DecodeError::BadValue { what: "since" });
+        }
+        Ok(memory)
     }
 }
 
@@ -103,15 +148,18 @@ impl Encode for Memory {
         self.last_primary.encode(w);
         put_list(w, &self.ambiguous, Session::encode);
         put_list(w, &self.formed, Formed::encode);
+        w.u64(self.since);
     }
 }
 
 impl Decode<'_> for Session {
     fn decode(r: &mut Reader<'_>) -> Result<Self, DecodeError> {
-        Ok(Self {
-            number: r.u64("session number")?,
-            members: get_nodes(r, "session members")?,
-        })
+        let (number, what) = (r.u64("session number")?, "session members");
+        let members = get_nodes(r, what)?;
+        if members.is_empty() {
+            return Err(DecodeError::BadValue { what });
+        }
+        Ok(Self { number, members })
     }
 }
 
@@ -167,8 +215,11 @@ fn put_list<T>(w: &mut Writer<'_>, list: &[T], put: impl Fn(&T, &mut Writer<'_>)
     }
 }
 
-const MEMORY: u32 = 1;
 const ATTEMPT: u32 = 2;
+const STATE: u32 = 3;
+
+const REMEMBERS: u32 = 0;
+const ANEW: u32 = 1;
 
 #[cfg(test)]
 mod tests {
@@ -184,9 +235,15 @@ mod tests {
         }
     }
 
-    #[test]
-    fn messages_have_their_layout() {
-        let memory = Memory {
+    fn message(content: Content) -> Message {
+        Message {
+            ring: RING,
+            content,
+        }
+    }
+
+    fn memory() -> Memory {
+        Memory {
             session: 0x21,
             last_primary: session(0x22, &[1, 2]),
             ambiguous: vec![session(0x23, &[3])],
@@ -194,42 +251,61 @@ mod tests {
                 session: session(0x24, &[4]),
                 with: vec![NodeId(4)],
             }],
-        };
-        let content = Content::Memory(memory);
-        let message = Message {
-            ring: RING,
-            content,
-        };
+            since: 0x20,
+        }
+    }
+
+    #[test]
+    fn messages_have_their_layout() {
+        let (listed, memory) = (vec![NodeId(6), NodeId(7)], Some(memory()));
+        let state = message(Content::State(State { listed, memory }));
         let fields: &[(usize, &[u8])] = &[
-            (0, &[1]),
+            (0, &[3]),
             (4, REP),
             (8, SEQ),
-            (16, &[0x21]),
-            (24, &[0x22]),
-            (32, &[2, 0, 0, 0, 1, 0, 0, 0, 2]),
-            (44, &[1]),
-            (48, &[0x23]),
-            (56, &[1, 0, 0, 0, 3]),
-            (64, &[1]),
-            (68, &[0x24]),
-            (76, &[1, 0, 0, 0, 4]),
-            (84, &[1, 0, 0, 0, 4, 0, 0, 0]),
+            (16, &[2, 0, 0, 0, 6, 0, 0, 0, 7, 0, 0, 0, 0, 0, 0, 0]),
+            (32, &[0x21]),
+            (40, &[0x22]),
+            (48, &[2, 0, 0, 0, 1, 0, 0, 0, 2]),
+            (60, &[1]),
+            (64, &[0x23]),
+            (72, &[1, 0, 0, 0, 3]),
+            (80, &[1]),
+            (84, &[0x24]),
+            (92, &[1, 0, 0, 0, 4]),
+            (100, &[1, 0, 0, 0, 4, 0, 0, 0]),
+            (108, &[0x20]),
         ];
-        pin!(Message, message, 92, fields);
-        let content = Content::Attempt;
-        let attempt = Message {
-            ring: RING,
-            content,
-        };
+        pin!(Message, state, 116, fields);
+        let (listed, memory) = (vec![NodeId(6)], None);
+        let anew = message(Content::State(State { listed, memory }));
+        let list: &[u8] = &[1, 0, 0, 0, 6, 0, 0, 0, 1, 0, 0, 0];
+        let fields: &[(usize, &[u8])] = &[(0, &[3]), (4, REP), (8, SEQ), (16, list)];
+        pin!(Message, anew, 28, fields);
+        let attempt = message(Content::Attempt);
         pin!(Message, attempt, 16, &[(0, &[2]), (4, REP), (8, SEQ)]);
     }
 
     #[test]
     fn members_out_of_order_are_refused() {
-        for members in [&[2, 1][..], &[1, 1]] {
+        for members in [&[2, 1][..], &[1, 1], &[]] {
             let bytes = session(1, members).to_vec();
             assert!(Session::decode(&mut Reader::new(&bytes)).is_err());
         }
+    }
+
+    /// A memory of nothing is not the same as none.
+    #[test]
+    fn what_is_neither_anew_nor_remembers_is_refused() {
+        for (anew, good) in [(1, true), (2, false), (0, false)] {
+            let bytes = [0_u32, anew].map(u32::to_le_bytes).concat();
+            assert_eq!(State::decode(&mut Reader::new(&bytes)).is_ok(), good);
+        }
+        let late = Memory {
+            since: 0x22,
+            ..memory()
+        };
+        assert!(Memory::decode(&mut Reader::new(&late.to_vec())).is_err());
     }
 
     proptest! {

@@ -6,10 +6,16 @@
 //! so, and a component is formed for those who heard so from all of its members. Whoever does not know whether
 //! somebody heard it from all keeps the session as ambiguous: no component without a majority of it, until somebody
 //! knows more.
+//!
+//! The paper has disks that are never lost. Here a node without a memory is anew: it may have forgotten any session,
+//! so it neither counts in a majority nor bears witness, until the attempt that takes it along. Its memory says where
+//! it begins, and means nothing for what was before. Only where every node of the nodelist is present can nobody else
+//! be acting, whatever was forgotten: that is how the first component comes about, and how a cluster goes on that
+//! lost too many memories.
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use ferrosync_wire::linear::{Content, Formed, Memory, Message, Session};
+use ferrosync_wire::linear::{Content, Formed, Memory, Message, Session, State};
 use ferrosync_wire::{NodeId, RingId};
 
 use super::Effect;
@@ -20,7 +26,8 @@ use crate::log::Priority;
 #[derive(Debug)]
 pub(crate) struct Linear {
     me: NodeId,
-    mine: Memory,
+    /// `None` while the node is anew.
+    mine: Option<Memory>,
     ring: RingId,
     /// Ascending.
     view: Vec<NodeId>,
@@ -30,45 +37,49 @@ pub(crate) struct Linear {
 /// What is being waited for.
 #[derive(Debug)]
 enum Stage {
-    /// The memories of all members; those that came.
-    Memories(BTreeMap<NodeId, Memory>),
+    /// The states of all members; those that came.
+    States(BTreeMap<NodeId, State>),
     /// The attempts of all members to form this session; those that came.
     Attempts(Session, BTreeSet<NodeId>),
     /// Nothing, until the ring changes.
     Decided,
 }
 
+/// Who is present.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Attendance {
+    /// Every node that there is: nobody acts elsewhere.
+    Complete,
+    Partial,
+}
+
 impl Linear {
-    /// A node that starts with what it kept, or for the first time, when the nodes of its configuration count as the
-    /// last primary component.
-    pub(crate) fn new(
-        me: NodeId,
-        listed: impl Iterator<Item = NodeId>,
-        kept: Option<Memory>,
-    ) -> Self {
-        let first = || Memory {
-            last_primary: Session {
-                number: 0,
-                members: listed.collect::<BTreeSet<_>>().into_iter().collect(),
-            },
-            ..Memory::default()
-        };
+    /// A node that starts with what it kept; without, it is anew.
+    pub(crate) const fn new(me: NodeId, kept: Option<Memory>) -> Self {
         Self {
             me,
-            mine: kept.unwrap_or_else(first),
+            mine: kept,
             ring: RingId::ZERO,
             view: Vec::new(),
             stage: Stage::Decided,
         }
     }
 
-    /// A new ring.
-    pub(crate) fn changed(&mut self, ring: RingId, members: &[NodeId]) -> Vec<Effect<Message>> {
+    /// A new ring, and the nodelist as it is now.
+    pub(crate) fn changed(
+        &mut self,
+        ring: RingId,
+        members: &[NodeId],
+        listed: BTreeSet<NodeId>,
+    ) -> Vec<Effect<Message>> {
         self.ring = ring;
         self.view = members.to_vec();
         self.view.sort_unstable();
-        self.stage = Stage::Memories(BTreeMap::new());
-        let content = Content::Memory(self.mine.clone());
+        self.stage = Stage::States(BTreeMap::new());
+        let content = Content::State(State {
+            listed: listed.into_iter().collect(),
+            memory: self.mine.clone(),
+        });
         vec![
             Effect::Decide(Quorate::No),
             Effect::Send(Message { ring, content }),
@@ -81,11 +92,11 @@ impl Linear {
             return Vec::new();
         }
         match (&mut self.stage, message.content) {
-            (Stage::Memories(heard), Content::Memory(memory)) => {
-                heard.insert(from, memory);
+            (Stage::States(heard), Content::State(state)) => {
+                heard.insert(from, state);
                 if heard.len() == self.view.len() {
-                    let memories = std::mem::take(heard);
-                    return self.try_to_form(memories);
+                    let states = std::mem::take(heard);
+                    return self.try_to_form(states);
                 }
             }
             (Stage::Attempts(session, heard), Content::Attempt) => {
@@ -95,47 +106,77 @@ impl Linear {
                     return self.form(session);
                 }
             }
-            // The last memory comes before the first attempt: whoever attempts has heard all memories.
-            (Stage::Memories(_) | Stage::Attempts(..) | Stage::Decided, _) => {}
+            // The last state comes before the first attempt: whoever attempts has heard all states.
+            (Stage::States(_) | Stage::Attempts(..) | Stage::Decided, _) => {}
         }
         Vec::new()
     }
 
-    /// All members come to the same decision, as all have the same memories.
-    fn try_to_form(&mut self, mut memories: BTreeMap<NodeId, Memory>) -> Vec<Effect<Message>> {
+    /// All members come to the same decision, as all have heard the same.
+    fn try_to_form(&mut self, states: BTreeMap<NodeId, State>) -> Vec<Effect<Message>> {
+        let mut listed = BTreeSet::new();
+        let mut memories = BTreeMap::new();
+        for (id, state) in states {
+            listed.extend(state.listed);
+            memories.extend(state.memory.map(|memory| (id, memory)));
+        }
         resolve(&mut memories);
-        if let Some(mine) = memories.get(&self.me) {
-            self.mine.clone_from(mine);
+        let attendance = attendance(&self.view, &listed, &memories);
+        if attendance == Attendance::Complete {
+            begin_or_settle(&self.view, listed.clone(), &mut memories);
         }
-        if let Some(obstacle) = obstacle(&self.view, &memories) {
-            self.stage = Stage::Decided;
-            let text = format!("No primary component: {obstacle}.");
-            return vec![
-                Effect::Keep(self.mine.clone()),
-                Effect::Log(Priority::Notice, text),
-            ];
+        self.mine = memories.get(&self.me).cloned();
+        let obstacle = match attendance {
+            Attendance::Complete => None,
+            Attendance::Partial => obstacle(&self.view, &listed, &memories),
+        };
+        match (obstacle, newest(&memories)) {
+            (Some(obstacle), _) => self.give_up(&obstacle),
+            (None, Some(last)) => {
+                let highest = memories.values().map(|memory| memory.session).max();
+                self.attempt(last, highest.unwrap_or(0).saturating_add(1))
+            }
+            (None, None) => self.give_up("nobody is here"),
         }
-        let highest = memories.values().map(|memory| memory.session).max();
+    }
+
+    fn give_up(&mut self, obstacle: &str) -> Vec<Effect<Message>> {
+        self.stage = Stage::Decided;
+        let keep = self.mine.clone().map(Effect::Keep);
+        let text = format!("No primary component: {obstacle}.");
+        let log = Effect::Log(Priority::Notice, text);
+        keep.into_iter().chain([log]).collect()
+    }
+
+    /// The memory of a node that is anew begins with this session.
+    fn attempt(&mut self, last: &Session, number: u64) -> Vec<Effect<Message>> {
         let session = Session {
-            number: highest.unwrap_or(0).saturating_add(1),
+            number,
             members: self.view.clone(),
         };
-        self.mine.session = session.number;
-        self.mine.ambiguous.push(session.clone());
+        let mine = self.mine.get_or_insert_with(|| Memory {
+            last_primary: last.clone(),
+            since: number,
+            ..Memory::default()
+        });
+        mine.session = number;
+        mine.ambiguous.push(session.clone());
+        let keep = Effect::Keep(mine.clone());
         self.stage = Stage::Attempts(session, BTreeSet::new());
         let attempt = Message {
             ring: self.ring,
             content: Content::Attempt,
         };
-        vec![Effect::Keep(self.mine.clone()), Effect::Send(attempt)]
+        vec![keep, Effect::Send(attempt)]
     }
 
     fn form(&mut self, session: Session) -> Vec<Effect<Message>> {
         self.stage = Stage::Decided;
         let text = format!("Primary component {} is formed.", describe(&session));
-        learn(&mut self.mine, &session);
+        let mine = self.mine.as_mut().expect("whoever attempts remembers it");
+        learn(mine, &session);
         vec![
-            Effect::Keep(self.mine.clone()),
+            Effect::Keep(mine.clone()),
             Effect::Log(Priority::Notice, text),
             Effect::Decide(Quorate::Yes),
         ]
@@ -156,9 +197,11 @@ fn resolve(memories: &mut BTreeMap<NodeId, Memory>) {
             learn(mine, session);
         }
         mine.ambiguous.retain(|session| {
+            // Who is anew, or was when the session was tried, knows of no session for another reason.
             let formed_none = |id: &NodeId| {
-                told.get(id)
-                    .is_some_and(|theirs| last_with(theirs, *me) < session.number)
+                told.get(id).is_some_and(|theirs| {
+                    theirs.since <= session.number && last_with(theirs, *me) < session.number
+                })
             };
             let others = session.members.iter().filter(|id| *id != me);
             !others.into_iter().all(formed_none)
@@ -192,38 +235,108 @@ fn learn(memory: &mut Memory, session: &Session) {
     });
 }
 
+/// Whether every node that there is, by anybody's nodelist or by the sessions that count, is in the view.
+fn attendance(
+    view: &[NodeId],
+    listed: &BTreeSet<NodeId>,
+    memories: &BTreeMap<NodeId, Memory>,
+) -> Attendance {
+    let members = counting(memories).flat_map(|session| &session.members);
+    if listed.iter().chain(members).all(|id| view.contains(id)) {
+        Attendance::Complete
+    } else {
+        Attendance::Partial
+    }
+}
+
+/// All nodes are present. Where none remembers anything, they are the last primary component from now on; and a
+/// session that none of them remembers as formed is over, whoever may have forgotten it.
+fn begin_or_settle(
+    view: &[NodeId],
+    listed: BTreeSet<NodeId>,
+    memories: &mut BTreeMap<NodeId, Memory>,
+) {
+    if memories.is_empty() {
+        let first = Memory {
+            last_primary: Session {
+                number: 0,
+                members: listed.into_iter().collect(),
+            },
+            ..Memory::default()
+        };
+        memories.extend(view.iter().map(|id| (*id, first.clone())));
+    }
+    for memory in memories.values_mut() {
+        memory.ambiguous.clear();
+    }
+}
+
 /// Sessions that a node may have tried without knowing how they ended. It is the number of times in a row that the
 /// membership changed between the first and the last attempt.
 const AMBIGUOUS_MAX: usize = 256;
 
-/// What stands against these members as a primary component; `None` when nothing does.
-fn obstacle(view: &[NodeId], memories: &BTreeMap<NodeId, Memory>) -> Option<String> {
+/// What stands against these members, who are not all, as a primary component; `None` when nothing does.
+fn obstacle(
+    view: &[NodeId],
+    listed: &BTreeSet<NodeId>,
+    memories: &BTreeMap<NodeId, Memory>,
+) -> Option<String> {
+    if memories.is_empty() {
+        let missing = listed.iter().filter(|id| !view.contains(id));
+        let missing = join(missing);
+        return Some(format!("none is remembered, the first one needs {missing}"));
+    }
     if memories
         .values()
         .any(|m| m.ambiguous.len() >= AMBIGUOUS_MAX)
     {
         return Some("too many were tried, all nodes must come together".to_owned());
     }
-    let primaries = || memories.values().map(|memory| &memory.last_primary);
-    let newest = primaries().map(|session| session.number).max()?;
-    // Of number 0 there are several where nodes started from different nodelists.
-    let last = primaries().filter(|session| session.number == newest);
-    let ambiguous = memories.values().flat_map(|memory| &memory.ambiguous);
-    let newer = ambiguous.filter(|session| session.number > newest);
-    last.chain(newer)
-        .find(|session| !holds_majority(view, session))
-        .map(|session| format!("too few of {} are here", describe(session)))
+    counting(memories).find_map(|session| {
+        let counts = |id: &NodeId| memories.get(id).is_some_and(|m| m.since <= session.number);
+        if holds_majority(session, counts) {
+            return None;
+        }
+        let described = describe(session);
+        let members = session.members.iter();
+        let forgot = join(members.filter(|id| view.contains(id) && !counts(id)));
+        Some(if forgot.is_empty() {
+            format!("too few of {described} are here")
+        } else {
+            format!("too few of {described} are here that remember it, {forgot} not")
+        })
+    })
 }
 
-/// More than half of a session's members, or half of them with the lowest.
-fn holds_majority(view: &[NodeId], session: &Session) -> bool {
+/// The last primary component that anybody knows.
+fn newest(memories: &BTreeMap<NodeId, Memory>) -> Option<&Session> {
+    let primaries = memories.values().map(|memory| &memory.last_primary);
+    primaries.max_by_key(|session| session.number)
+}
+
+/// The sessions of which a majority is needed: the last primary component and what was tried since. The last one is
+/// there as often as it is remembered.
+fn counting(memories: &BTreeMap<NodeId, Memory>) -> impl Iterator<Item = &Session> {
+    let newest = newest(memories).map_or(0, |session| session.number);
+    let primaries = memories.values().map(|memory| &memory.last_primary);
+    let last = primaries.filter(move |session| session.number == newest);
+    let ambiguous = memories.values().flat_map(|memory| &memory.ambiguous);
+    last.chain(ambiguous.filter(move |session| session.number > newest))
+}
+
+/// More than half of a session's members count, or half of them with the lowest.
+fn holds_majority(session: &Session, counts: impl Fn(&NodeId) -> bool) -> bool {
     let members = &session.members;
-    let common = members.iter().filter(|id| view.contains(id)).count();
-    let has_lowest = members.first().is_some_and(|lowest| view.contains(lowest));
+    let common = members.iter().filter(|id| counts(id)).count();
+    let has_lowest = members.first().is_some_and(&counts);
     2 * common > members.len() || (2 * common == members.len() && has_lowest)
 }
 
 fn describe(session: &Session) -> String {
-    let members: Vec<String> = session.members.iter().map(NodeId::to_string).collect();
-    format!("{} ({})", session.number, members.join(" "))
+    format!("{} ({})", session.number, join(session.members.iter()))
+}
+
+fn join<'a>(nodes: impl Iterator<Item = &'a NodeId>) -> String {
+    let nodes: Vec<String> = nodes.map(NodeId::to_string).collect();
+    nodes.join(" ")
 }

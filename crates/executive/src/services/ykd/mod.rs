@@ -10,7 +10,7 @@ pub(crate) mod linear;
 mod tests;
 
 use core::time::Duration;
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use ferrosync_totem::pg::Group;
 use ferrosync_wire::linear::Memory;
@@ -20,6 +20,7 @@ use self::corosync::Corosync;
 use self::linear::Linear;
 use crate::config::{Config, YkdRule};
 use crate::core::{Quorate, QuorumView};
+use crate::icmap::Icmap;
 use crate::log::{Priority, Subsystem};
 use crate::output::{Keep, Kept};
 use crate::service::{Ctx, SyncView};
@@ -59,11 +60,7 @@ impl Ykd {
     pub(crate) fn from_config(config: &Config, kept: &Kept) -> Option<Self> {
         let rule = match config.quorum.ykd? {
             YkdRule::Corosync => Rule::Corosync(Corosync::new(config.me)),
-            YkdRule::Linear => {
-                let listed = config.nodes.iter().map(|node| node.id);
-                let memory = kept.linear.clone();
-                Rule::Linear(Linear::new(config.me, listed, memory))
-            }
+            YkdRule::Linear => Rule::Linear(Linear::new(config.me, kept.linear.clone())),
         };
         let unsent = VecDeque::new();
         Some(Self { rule, unsent })
@@ -90,7 +87,8 @@ impl Ykd {
                 self.carry_out(cx, effects);
             }
             Rule::Linear(rule) => {
-                let effects = rule.changed(view.ring, &view.members);
+                let listed = listed(cx.icmap());
+                let effects = rule.changed(view.ring, &view.members, listed);
                 self.carry_out(cx, effects);
             }
         }
@@ -146,4 +144,12 @@ impl Ykd {
         }
         self.retry(cx);
     }
+}
+
+/// The nodelist as the last start or reload left it.
+fn listed(map: &Icmap) -> BTreeSet<NodeId> {
+    let keys = map.iter("nodelist.node.").map(|(key, _)| key.as_str());
+    let ids = keys.filter(|key| key.ends_with(".nodeid"));
+    ids.filter_map(|key| map.get_u32(key).ok().map(NodeId))
+        .collect()
 }

@@ -5,7 +5,7 @@ use ferrosync_wire::{Decode, Reader, ServiceId};
 
 use crate::core::Quorate;
 use crate::log::Priority;
-use crate::testing::{Client, Cluster};
+use crate::testing::{Client, Cluster, config_of};
 
 const OURS: &str = "quorum {\n provider: ferrosync_ykd\n}\n";
 const CS: &str = "quorum {\n provider: corosync_ykd\n}\n";
@@ -80,6 +80,59 @@ fn a_restart_forgets_nothing() {
     cluster.boot(4);
     cluster.settle();
     assert_eq!(quorate(&cluster, &[1, 2, 3, 4]), [true; 4]);
+}
+
+#[test]
+fn a_node_without_its_file_counts_in_no_majority() {
+    let mut cluster = Cluster::start_with(&[1, 2, 3], OURS);
+    let islands: [&[&[u32]]; 2] = [&[&[1, 2], &[3]], &[&[1], &[2], &[3]]];
+    for islands in islands {
+        cluster.cut(islands);
+        cluster.settle();
+    }
+    assert_eq!(quorate(&cluster, &[1, 2, 3]), [true, false, false]);
+    cluster.crash(2);
+    cluster.forget(2);
+    cluster.cut(&[&[1], &[2, 3]]);
+    cluster.boot(2);
+    cluster.settle();
+    assert_eq!(quorate(&cluster, &[1, 2, 3]), [true, false, false]);
+    let line = "No primary component: too few of 1 (1 2 3) are here that remember it, 2 not.";
+    says(&cluster, 3, &[line]);
+    cluster.heal();
+    cluster.settle();
+    assert_eq!(quorate(&cluster, &[1, 2, 3]), [true; 3]);
+}
+
+#[test]
+fn new_nodes_wait_for_those_that_act() {
+    let all = [1, 2, 3, 4, 5];
+    let mut cluster = Cluster::off(&all, OURS);
+    let grown = |id: u32, nodes: &[u32]| config_of(id, nodes, OURS);
+    cluster.cut(&[&[1, 2], &[3, 4, 5]]);
+    for id in [1, 2] {
+        cluster.configure(id, |config| *config = grown(id, &[1, 2]));
+        cluster.boot(id);
+    }
+    cluster.settle();
+    assert_eq!(quorate(&cluster, &[1, 2]), [true; 2]);
+    for id in [3, 4, 5] {
+        cluster.boot(id);
+    }
+    cluster.settle();
+    assert_eq!(quorate(&cluster, &all), [true, true, false, false, false]);
+    let line = "No primary component: none is remembered, the first one needs 1 2.";
+    says(&cluster, 4, &[line]);
+    for id in [1, 2] {
+        cluster.crash(id);
+        cluster.configure(id, |config| *config = grown(id, &all));
+        cluster.boot(id);
+    }
+    cluster.settle();
+    assert_eq!(quorate(&cluster, &all), [true, true, false, false, false]);
+    cluster.heal();
+    cluster.settle();
+    assert_eq!(quorate(&cluster, &all), [true; 5]);
 }
 
 #[test]
