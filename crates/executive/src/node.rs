@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use ferrosync_totem::Srp;
 use ferrosync_totem::pg::{Pg, PgOutput, QueueLevel, Seen};
 use ferrosync_totem::srp::{Input, SrpEvent};
-use ferrosync_wire::value::{Key, Value};
+use ferrosync_wire::value::Value;
 use ferrosync_wire::{ConnId, Instant, NodeId, RingId, RingSeq, ServiceId};
 
 use crate::capabilities::Announced;
@@ -19,6 +19,7 @@ use crate::log::{self, Priority, Subsystem};
 use crate::output::{
     Control, Credentials, ExitReason, HostAnswer, Kept, LibInput, LibMessage, NodeInput, NodeOutput,
 };
+use crate::own_keys::Told;
 use crate::pauses::Pauses;
 use crate::reload::Running;
 use crate::service::{Ctx, Needs, Service};
@@ -101,6 +102,7 @@ impl Node {
             sync: Sync::new(services.synchronised().map(u32::from).collect()),
             sync_unsent: None,
             icmap: Icmap::new(),
+            told_losses: Told::default(),
             clients: Clients::default(),
             quorum: QuorumView {
                 quorate: Quorate::No,
@@ -519,44 +521,6 @@ impl Node {
 }
 
 impl Core {
-    /// Sets one of the node's own keys.
-    pub(crate) fn set_own_key(&mut self, key: Key, value: Value) {
-        self.icmap
-            .set(key, value)
-            .expect("the node's own keys and values are valid");
-    }
-
-    fn publish_service(&mut self, info: &crate::service::ServiceInfo) {
-        let key = |rest: &str| {
-            Key::new(&format!(
-                "internal_configuration.service.{}.{rest}",
-                info.id.0
-            ))
-            .expect("made of valid characters")
-        };
-        self.set_own_key(key("name"), Value::str(&format!("corosync_{}", info.name)));
-        self.set_own_key(key("ver"), Value::U32(0));
-    }
-
-    fn member_key(node: NodeId, rest: &str) -> Key {
-        Key::new(&format!("runtime.members.{node}.{rest}")).expect("made of valid characters")
-    }
-
-    fn set_member_status(&mut self, node: NodeId, status: &str) {
-        self.set_own_key(Self::member_key(node, "status"), Value::str(status));
-    }
-
-    fn member_joined(&mut self, node: NodeId, ip: &str) {
-        let count = Self::member_key(node, "join_count");
-        let before = match self.icmap.get(count.as_str()) {
-            Some(Value::U32(n)) => n,
-            Some(_) | None => 0,
-        };
-        self.set_own_key(Self::member_key(node, "ip"), Value::str(ip));
-        self.set_own_key(count, Value::U32(before.wrapping_add(1)));
-        self.set_member_status(node, "joined");
-    }
-
     /// Root, and whom the configuration names.
     fn is_allowed(&self, who: Credentials) -> bool {
         let listed = |kind: &str, id: u32| {

@@ -81,6 +81,7 @@ impl Node {
         if let Some(pause) = self.core.pauses.check(now, token) {
             self.core.push(NodeOutput::Ask(HostRequest::Date(pause)));
         }
+        self.tell_losses();
         // How long a client is held back depends on the time.
         self.update_flow_control();
     }
