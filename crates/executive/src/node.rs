@@ -76,6 +76,16 @@ enum Gate {
     Refused,
 }
 
+/// When the ring has room for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Room {
+    Now,
+    /// When others have gone.
+    Later,
+    /// It is longer than any message.
+    Never,
+}
+
 /// Whether a request may be taken from the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admit {
@@ -239,14 +249,18 @@ impl Node {
         let Some(client) = self.core.clients.get(conn) else {
             return Admit::Take;
         };
-        let fits = size <= Pg::MESSAGE_MAX;
         match self.needs(client.service, request) {
-            Some(Needs::Ring) if fits && !self.has_room(size) => {
+            Some(Needs::Ring) => {}
+            Some(Needs::Nothing) | None => return Admit::Take,
+        }
+        match self.room_for(size) {
+            // Waiting would not help it; its service takes it and says what is wrong with it.
+            Room::Now | Room::Never => Admit::Take,
+            Room::Later => {
                 self.gate = Gate::Refused;
                 self.core.clients.count(conn, |s| s.recv_retries += 1);
                 Admit::Later
             }
-            Some(Needs::Ring | Needs::Nothing) | None => Admit::Take,
         }
     }
 
@@ -468,8 +482,16 @@ impl Node {
         }
     }
 
-    fn has_room(&self, size: usize) -> bool {
-        !self.core.sync.in_progress() && self.core.pg.accepts(size + EXEC_OVERHEAD)
+    /// Whether the ring takes what a service makes of a request of `size` bytes.
+    fn room_for(&self, size: usize) -> Room {
+        let size = size.saturating_add(EXEC_OVERHEAD);
+        if size > Pg::MESSAGE_MAX {
+            Room::Never
+        } else if self.core.sync.in_progress() || !self.core.pg.accepts(size) {
+            Room::Later
+        } else {
+            Room::Now
+        }
     }
 
     /// Whether those who were refused should try again.
