@@ -17,7 +17,7 @@ use crate::counters::ExecCounters;
 use crate::icmap::Icmap;
 use crate::log::{self, Priority, Subsystem};
 use crate::output::{
-    Control, Credentials, ExitReason, HostAnswer, Kept, LibInput, LibMessage, NodeInput, NodeOutput,
+    Control, Credentials, ExitReason, HostAnswer, Kept, LibInput, NodeInput, NodeOutput,
 };
 use crate::own_keys::Told;
 use crate::pauses::Pauses;
@@ -192,6 +192,9 @@ impl Node {
         if self.core.pauses.deadline() <= now {
             return self.check_pauses();
         }
+        if self.core.clients.look_at().is_some_and(|at| at <= now) {
+            return self.look_at_readers();
+        }
         if self
             .core
             .transport
@@ -214,7 +217,8 @@ impl Node {
         let stop = self.stopping.deadline().map(|at| (at, "shutdown"));
         let links = self.core.transport.poll_timeout().map(|at| (at, "links"));
         let pauses = Some((self.core.pauses.deadline(), "pause check"));
-        let all = [ring, service, stop, links, pauses];
+        let readers = self.core.clients.look_at().map(|at| (at, "slow readers"));
+        let all = [ring, service, stop, links, pauses, readers];
         all.into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
@@ -262,33 +266,6 @@ impl Node {
                 Admit::Later
             }
         }
-    }
-
-    /// Whether events for this client must queue up behind others.
-    #[must_use]
-    pub fn is_holding(&self, conn: ConnId) -> bool {
-        self.core.clients.is_holding(conn)
-    }
-
-    /// Keeps a message that found no room. A client that does not read loses its connection in the end.
-    pub fn hold_back(&mut self, message: LibMessage) {
-        let conn = message.conn;
-        if self.core.clients.hold_back(self.core.now, message).is_err() {
-            let text = format!("client {} does not read its events, closing it", conn.0);
-            self.log(Subsystem::Main, Priority::Warning, text);
-            self.core.push(NodeOutput::LibClose(conn));
-            self.lib_closed(conn);
-        }
-    }
-
-    /// The oldest event held back for a client.
-    pub fn next_held(&mut self, conn: ConnId) -> Option<LibMessage> {
-        self.core.clients.next_held(conn)
-    }
-
-    /// Puts back an event that still found no room.
-    pub fn put_back(&mut self, message: LibMessage) {
-        self.core.clients.put_back(message);
     }
 
     /// The state that services share.
@@ -356,7 +333,7 @@ impl Node {
                 program,
             } => self.lib_connect(conn, service, who, program),
             LibInput::Request { conn, message } => self.lib_request(conn, message),
-            LibInput::Writable { conn } => self.core.clients.note_room(self.core.now, conn),
+            LibInput::Writable { conn } => self.note_read(conn),
             LibInput::Closed { conn } => self.lib_closed(conn),
         }
     }
@@ -396,7 +373,7 @@ impl Node {
         }
     }
 
-    fn lib_closed(&mut self, conn: ConnId) {
+    pub(crate) fn lib_closed(&mut self, conn: ConnId) {
         if let Some(client) = self.core.clients.remove(conn) {
             self.with_service(client.service, |s, cx| s.lib_disconnect(cx, conn));
             self.settle();

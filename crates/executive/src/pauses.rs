@@ -82,8 +82,6 @@ impl Node {
             self.core.push(NodeOutput::Ask(HostRequest::Date(pause)));
         }
         self.tell_losses();
-        // How long a client is held back depends on the time.
-        self.update_flow_control();
     }
 
     pub(crate) fn pause_dated(&mut self, pause: Pause, at_ms: u64) {
