@@ -151,6 +151,10 @@ impl Host for OsHost {
         }
     }
 
+    fn lib_has_read(&mut self, conn: ConnId) -> bool {
+        self.ipc.has_read(conn)
+    }
+
     fn lib_flow_control(&mut self, conn: ConnId, level: FlowControl) {
         self.ipc.set_flow_control(conn, level as u32);
     }

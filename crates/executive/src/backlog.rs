@@ -7,9 +7,12 @@
 use core::time::Duration;
 use std::collections::VecDeque;
 
+use ferrosync_wire::ConnId;
 use ferrosync_wire::time::Instant;
 
-use crate::output::LibMessage;
+use crate::log::{Priority, Subsystem};
+use crate::node::Node;
+use crate::output::{LibMessage, NodeOutput};
 
 /// What waits for one client, oldest first.
 #[derive(Debug)]
@@ -18,7 +21,7 @@ pub(crate) struct Backlog {
     bytes: usize,
     /// When something began to wait for the client.
     since: Instant,
-    /// When it last made room since then.
+    /// When it was last seen to read since then.
     read: Option<Instant>,
     pace: Pace,
 }
@@ -39,8 +42,11 @@ impl Backlog {
     pub(crate) const UNREAD_MAX: usize = 64 << 20;
     /// Most bytes that wait for a client that does.
     pub(crate) const BYTES_MAX: usize = 512 << 20;
-    /// A client reads if it has made room within this time; it is given as long to begin.
+    /// A client reads if it was seen to within this time; it is given as long to begin.
     const PATIENCE: Duration = Duration::from_secs(2);
+    /// How often is looked whether it reads. That there is room again tells of fast readers only: it is said when much
+    /// of the ring buffer is free.
+    pub(crate) const LOOK: Duration = Duration::from_millis(500);
     /// A client lags from this many bytes on,
     const LAGS_FROM: usize = 8 << 20;
     /// until no more than these wait.
@@ -65,12 +71,7 @@ impl Backlog {
         if self.events.is_empty() {
             (self.since, self.read) = (now, None);
         }
-        let max = if self.is_patient(now) {
-            Self::BYTES_MAX
-        } else {
-            Self::UNREAD_MAX
-        };
-        if self.bytes + message.len() > max {
+        if self.is_too_much(now, message.len()) {
             return Err(TooSlow);
         }
         self.bytes += message.len();
@@ -97,8 +98,18 @@ impl Backlog {
         self.events.push_front(message);
     }
 
-    /// Notes that the client has made room.
-    pub(crate) fn note_room(&mut self, now: Instant) {
+    /// Whether so many bytes more are too many, by what is known of the client now.
+    pub(crate) fn is_too_much(&self, now: Instant, len: usize) -> bool {
+        let max = if self.events.is_empty() || self.is_patient(now) {
+            Self::BYTES_MAX
+        } else {
+            Self::UNREAD_MAX
+        };
+        self.bytes + len > max
+    }
+
+    /// Notes that the client has read something.
+    pub(crate) fn note_read(&mut self, now: Instant) {
         self.read = Some(now);
     }
 
@@ -114,6 +125,58 @@ impl Backlog {
     }
 }
 
+impl Node {
+    /// Whether events for this client must queue up behind others.
+    #[must_use]
+    pub fn is_holding(&self, conn: ConnId) -> bool {
+        self.core.clients.is_holding(conn)
+    }
+
+    /// Whether [`Self::hold_back`] would end the connection, by what is known of the client now.
+    #[must_use]
+    pub fn is_too_much(&self, message: &LibMessage) -> bool {
+        self.core.clients.is_too_much(self.core.now, message)
+    }
+
+    /// Keeps a message that found no room. A client that does not read loses its connection in the end.
+    pub fn hold_back(&mut self, message: LibMessage) {
+        let conn = message.conn;
+        if self.core.clients.hold_back(self.core.now, message).is_err() {
+            let text = format!("client {} does not read its events, closing it", conn.0);
+            self.log(Subsystem::Main, Priority::Warning, text);
+            self.core.push(NodeOutput::LibClose(conn));
+            self.lib_closed(conn);
+        }
+    }
+
+    /// The oldest event held back for a client.
+    pub fn next_held(&mut self, conn: ConnId) -> Option<LibMessage> {
+        self.core.clients.next_held(conn)
+    }
+
+    /// Puts back an event that still found no room.
+    pub fn put_back(&mut self, message: LibMessage) {
+        self.core.clients.put_back(message);
+    }
+
+    /// Clients for whom something waits: whether they read is to be noted now.
+    #[must_use]
+    pub fn awaited(&self) -> Vec<ConnId> {
+        self.core.clients.awaited().collect()
+    }
+
+    /// A client has read something, not necessarily enough for more to be written.
+    pub fn note_read(&mut self, conn: ConnId) {
+        self.core.clients.note_read(self.core.now, conn);
+    }
+
+    /// Only the host sees what clients read.
+    pub(crate) fn look_at_readers(&mut self) {
+        self.core.clients.note_look(self.core.now);
+        self.core.push(NodeOutput::LookAtReaders);
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use bytes::Bytes;
@@ -121,7 +184,7 @@ mod tests {
 
     use super::*;
     use crate::output::{FlowControl, Head, LibInput, LibKind, NodeInput};
-    use crate::testing::Cluster;
+    use crate::testing::{Client, Cluster, Reads};
 
     fn message(len: usize) -> LibMessage {
         LibMessage {
@@ -149,7 +212,7 @@ mod tests {
         assert_eq!(fill(&mut backlog, START, 100), 100);
         assert_eq!(fill(&mut backlog, LATER, 1), 0, "it has not read");
         let first = backlog.pop().expect("something waits");
-        backlog.note_room(LATER);
+        backlog.note_read(LATER);
         backlog.put_back(first);
         assert_eq!(fill(&mut backlog, LATER, 1000), 412);
     }
@@ -162,6 +225,79 @@ mod tests {
         while backlog.pop().is_some() {}
         let later = LATER + Duration::from_secs(3600);
         assert_eq!(fill(&mut backlog, later, 1), 1, "its patience starts anew");
+    }
+
+    /// The ring delivers this many events of 1 MiB to a client that never has room.
+    fn deliver(cluster: &mut Cluster, client: Client, count: usize) {
+        let conn = client.conn;
+        let event = LibMessage {
+            conn,
+            ..message(1 << 20)
+        };
+        let node = cluster.node_mut(1);
+        let first = usize::from(!node.is_holding(conn));
+        if first > 0 {
+            node.hold_back(event.clone());
+        }
+        for _ in first..count {
+            node.core.push(NodeOutput::LibSend(event.clone()));
+        }
+        cluster.drain(1);
+    }
+
+    fn level(cluster: &Cluster, client: Client) -> FlowControl {
+        let client = cluster.node(1).core().clients().get(client.conn);
+        client.expect("it is connected").flow_control
+    }
+
+    /// A quarter of its ring buffer takes it far longer than anybody is patient.
+    #[test]
+    fn a_client_that_reads_slowly_is_held_back_and_keeps_its_connection() {
+        let mut cluster = Cluster::start(&[1]);
+        let client = cluster.connect(1, ServiceId::QUORUM);
+        cluster.read_slowly(client, Reads::Slowly);
+        deliver(&mut cluster, client, 9);
+        cluster.run_until("it is held back", |c| level(c, client) == FlowControl::Busy);
+        for _ in 0..40 {
+            cluster.run_for(Backlog::PATIENCE / 4);
+            assert_eq!(level(&cluster, client), FlowControl::Busy);
+        }
+        deliver(&mut cluster, client, 100);
+        assert!(!cluster.is_closed(client));
+        cluster.read_slowly(client, Reads::Nothing);
+        cluster.run_until("it may send", |c| level(c, client) == FlowControl::Off);
+        deliver(&mut cluster, client, 1);
+        assert!(cluster.is_closed(client), "it reads no more");
+    }
+
+    /// What is read between two looks counts before a connection ends.
+    #[test]
+    fn a_client_is_looked_at_before_its_connection_ends() {
+        for (reads, closed) in [(Reads::Slowly, false), (Reads::Nothing, true)] {
+            let mut cluster = Cluster::start(&[1]);
+            let client = cluster.connect(1, ServiceId::QUORUM);
+            deliver(&mut cluster, client, 63);
+            cluster.read_slowly(client, reads);
+            cluster.now = cluster.now + Backlog::PATIENCE;
+            deliver(&mut cluster, client, 3);
+            assert_eq!(cluster.is_closed(client), closed, "{reads:?}");
+        }
+    }
+
+    /// Nobody is asked about clients that keep up.
+    #[test]
+    fn there_is_nothing_to_look_at_when_nothing_waits() {
+        let mut cluster = Cluster::start(&[1]);
+        let client = cluster.connect(1, ServiceId::QUORUM);
+        let looks = |c: &Cluster| c.node(1).core().clients().look_at().is_some();
+        assert!(!looks(&cluster));
+        deliver(&mut cluster, client, 1);
+        assert!(looks(&cluster));
+        cluster.run_for(Backlog::PATIENCE);
+        assert!(looks(&cluster));
+        cluster.read(client);
+        cluster.run_for(Backlog::PATIENCE);
+        assert!(!looks(&cluster));
     }
 
     /// On a quiet ring nothing else happens that would tell the client.
@@ -204,10 +340,10 @@ mod tests {
             !backlog.holds_sender_back(START),
             "it may send before it reads"
         );
-        backlog.note_room(START);
+        backlog.note_read(START);
         assert!(backlog.holds_sender_back(START));
         assert!(!backlog.holds_sender_back(LATER), "it only sends");
-        backlog.note_room(LATER);
+        backlog.note_read(LATER);
         for left in (0..9).rev() {
             backlog.pop();
             assert_eq!(

@@ -13,6 +13,8 @@ use crate::output::{Credentials, FlowControl, LibMessage};
 pub struct Clients {
     open: BTreeMap<ConnId, Client>,
     closed: u64,
+    /// When to look next whether those read for whom something waits; none while nothing does.
+    look_at: Option<Instant>,
 }
 
 /// One connection.
@@ -134,7 +136,31 @@ impl Clients {
         };
         client.held.push(now, message)?;
         client.stats.send_retries += 1;
+        self.look_at.get_or_insert(now + Backlog::LOOK);
         Ok(())
+    }
+
+    /// When to look whether clients read.
+    pub(crate) const fn look_at(&self) -> Option<Instant> {
+        self.look_at
+    }
+
+    /// They are looked at now.
+    pub(crate) fn note_look(&mut self, now: Instant) {
+        let any = self.awaited().next().is_some();
+        self.look_at = any.then_some(now + Backlog::LOOK);
+    }
+
+    /// Clients for whom something waits.
+    pub(crate) fn awaited(&self) -> impl Iterator<Item = ConnId> + '_ {
+        let held = self.open.iter().filter(|(_, c)| c.held.len() > 0);
+        held.map(|(conn, _)| *conn)
+    }
+
+    /// Whether a message is more than may wait for a client that does not read.
+    pub(crate) fn is_too_much(&self, now: Instant, message: &LibMessage) -> bool {
+        let client = self.open.get(&message.conn);
+        client.is_some_and(|c| c.held.is_too_much(now, message.len()))
     }
 
     /// The oldest event held back for a client.
@@ -149,10 +175,10 @@ impl Clients {
         }
     }
 
-    /// Notes that a client has made room.
-    pub(crate) fn note_room(&mut self, now: Instant, conn: ConnId) {
+    /// Notes that a client has read something.
+    pub(crate) fn note_read(&mut self, now: Instant, conn: ConnId) {
         if let Some(client) = self.open.get_mut(&conn) {
-            client.held.note_room(now);
+            client.held.note_read(now);
         }
     }
 }

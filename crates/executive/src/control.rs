@@ -22,13 +22,11 @@ pub(crate) struct ControlKeys {
 impl Node {
     /// Publishes the triggers and starts to listen. Clients may change what is not forbidden from here on.
     pub(crate) fn track_control_keys(&mut self) {
-        let icmap = &mut self.core.icmap;
         for trigger in [FORCE_GATHER, DUMP_FLIGHT_DATA, DUMP_STATE] {
             let trigger = Key::new(trigger).expect("made of valid characters");
-            icmap
-                .set(trigger, Value::str(IDLE))
-                .expect("the node's own keys and values are valid");
+            self.core.set_own_key(trigger, Value::str(IDLE));
         }
+        let icmap = &mut self.core.icmap;
         icmap.protect();
         self.control = ControlKeys {
             totem: icmap.track_add(Some(TOTEM), TrackFlags::ALL).ok(),

@@ -10,6 +10,7 @@ use crate::clients::Clients;
 use crate::counters::ExecCounters;
 use crate::icmap::Icmap;
 use crate::output::{ExitReason, NodeOutput};
+use crate::own_keys::Told;
 use crate::pauses::Pauses;
 use crate::reload::Running;
 use crate::strangers::Strangers;
@@ -26,6 +27,7 @@ pub struct Core {
     /// A message of `sync` that found no room yet. One at most: a barrier follows the own list of services.
     pub(crate) sync_unsent: Option<Vec<u8>>,
     pub(crate) icmap: Icmap,
+    pub(crate) told_losses: Told,
     pub(crate) clients: Clients,
     pub(crate) quorum: QuorumView,
     /// The ring installed last, and its members.

@@ -22,7 +22,7 @@ pub use access::{ALWAYS_READ_ONLY, Access, Extent};
 pub use tracker::{Change, Notification, TrackEvent, TrackFlags, TrackerId};
 
 use access::ReadOnly;
-use tracker::Trackers;
+use tracker::{Owner, Trackers};
 
 /// The map.
 #[derive(Debug, Default)]
@@ -34,11 +34,25 @@ pub struct Icmap {
     bytes: usize,
     read_only: ReadOnly,
     trackers: Trackers,
+    /// Keys of the node's own that were refused.
+    unset: u64,
+}
+
+/// What the map could not take since it began.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Losses {
+    /// Keys of the node's own that [`Icmap::set`] refused.
+    pub unset: u64,
+    /// Notifications that did not fit [`Notification::MAX`].
+    pub notifications: u64,
 }
 
 impl Icmap {
     /// Most bytes that keys and values may occupy, bookkeeping included; beyond it [`CsError::NoMemory`].
     pub const BYTES_MAX: usize = 64 * 1024 * 1024;
+    /// Beyond this many [`CsError::NoMemory`] for clients. The rest is for what the node itself has to tell, and for a
+    /// configuration that grows: a map that clients have filled must not keep a node from working.
+    pub const CLIENTS_BYTES_MAX: usize = 48 * 1024 * 1024;
 
     /// An empty map.
     #[must_use]
@@ -70,23 +84,50 @@ impl Icmap {
         self.index.get(name).map(|&slot| &self.item(slot).value)
     }
 
-    /// Creates or changes a key. To set what is there already is no change and nobody hears of it.
+    /// Creates or changes a key of the node's own. To set what is there already is no change and nobody hears of it.
+    /// What is refused is counted as well, so that a caller who can do without the key may leave it at that.
     ///
     /// # Errors
     /// [`CsError::InvalidParam`] when the value is longer than [`Value::MAX`]; [`CsError::NoMemory`] at
     /// [`Icmap::BYTES_MAX`].
     pub fn set(&mut self, key: Key, value: Value) -> Result<(), CsError> {
-        // A text of full length that came without its NUL has one now.
-        if value.wire_len() > Value::MAX + 1 {
-            return Err(CsError::InvalidParam);
+        let done = self.set_within(Self::BYTES_MAX, key, value);
+        self.unset += u64::from(done.is_err());
+        done
+    }
+
+    /// As [`Icmap::set`], for a client, or for what the node sets because a client wants something.
+    ///
+    /// # Errors
+    /// As [`Icmap::set`], with [`CsError::NoMemory`] at [`Icmap::CLIENTS_BYTES_MAX`] already.
+    pub fn set_for_client(&mut self, key: Key, value: Value) -> Result<(), CsError> {
+        self.set_within(Self::CLIENTS_BYTES_MAX, key, value)
+    }
+
+    fn set_within(&mut self, max: usize, key: Key, value: Value) -> Result<(), CsError> {
+        self.bytes_with(max, self.bytes, &key, &value)?;
+        match self.index.get(&key) {
+            Some(&slot) => self.replace(slot, value),
+            None => {
+                self.insert(key, value);
+            }
         }
-        if let Some(&slot) = self.index.get(&key) {
-            self.check_room(self.item(slot).value.wire_len(), value.wire_len())?;
-            self.replace(slot, value);
-        } else {
-            self.check_room(0, Item::bytes(&key, &value))?;
-            self.insert(key, value);
-        }
+        Ok(())
+    }
+
+    /// Whether these keys can go and then those be set, one after the other.
+    ///
+    /// # Errors
+    /// As [`Icmap::set`].
+    pub fn check_change(&self, gone: &[Key], set: &[(Key, Value)]) -> Result<(), CsError> {
+        let freed = gone.iter().filter_map(|key| {
+            let value = self.get_ref(key.as_str())?;
+            Some(Item::bytes(key, value))
+        });
+        let rest = self.bytes - freed.sum::<usize>();
+        set.iter().try_fold(rest, |bytes, (key, value)| {
+            self.bytes_with(Self::BYTES_MAX, bytes, key, value)
+        })?;
         Ok(())
     }
 
@@ -179,12 +220,28 @@ impl Icmap {
             .expect("the index names slots that hold items")
     }
 
-    /// Whether `more` bytes may take the place of `less`.
-    const fn check_room(&self, less: usize, more: usize) -> Result<(), CsError> {
-        if more > less && self.bytes - less + more > Self::BYTES_MAX {
+    /// How many bytes there are once a key is set in a map of `bytes`. Who needs no more room than before is not
+    /// refused it.
+    fn bytes_with(
+        &self,
+        max: usize,
+        bytes: usize,
+        key: &Key,
+        value: &Value,
+    ) -> Result<usize, CsError> {
+        // A text of full length that came without its NUL has one now.
+        if value.wire_len() > Value::MAX + 1 {
+            return Err(CsError::InvalidParam);
+        }
+        let (less, more) = match self.get_ref(key.as_str()) {
+            Some(old) => (old.wire_len(), value.wire_len()),
+            None => (0, Item::bytes(key, value)),
+        };
+        let after = bytes - less + more;
+        if more > less && after > max {
             Err(CsError::NoMemory)
         } else {
-            Ok(())
+            Ok(after)
         }
     }
 
@@ -341,7 +398,28 @@ impl Icmap {
         name: Option<&str>,
         flags: TrackFlags,
     ) -> Result<TrackerId, CsError> {
-        let id = self.trackers.add(name, flags)?;
+        self.track_add_of(Owner::Node, name, flags)
+    }
+
+    /// As [`Icmap::track_add`], for a client: beyond [`Notification::MAX`] it hears nothing.
+    ///
+    /// # Errors
+    /// As [`Icmap::track_add`].
+    pub fn track_add_for_client(
+        &mut self,
+        name: Option<&str>,
+        flags: TrackFlags,
+    ) -> Result<TrackerId, CsError> {
+        self.track_add_of(Owner::Client, name, flags)
+    }
+
+    fn track_add_of(
+        &mut self,
+        owner: Owner,
+        name: Option<&str>,
+        flags: TrackFlags,
+    ) -> Result<TrackerId, CsError> {
+        let id = self.trackers.add(owner, name, flags)?;
         self.watch_again(name);
         Ok(id)
     }
@@ -361,10 +439,13 @@ impl Icmap {
         self.trackers.poll()
     }
 
-    /// How many notifications did not fit [`Notification::MAX`]; the owner is to poll more often.
+    /// What the map could not take; whoever owns it is to tell.
     #[must_use]
-    pub const fn lost_notifications(&self) -> u64 {
-        self.trackers.lost()
+    pub const fn losses(&self) -> Losses {
+        Losses {
+            unset: self.unset,
+            notifications: self.trackers.lost(),
+        }
     }
 
     /// Finds out again which keys that start with `name` anybody watches.

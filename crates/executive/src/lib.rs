@@ -15,6 +15,7 @@ pub mod icmap;
 pub mod log;
 pub mod node;
 pub mod output;
+mod own_keys;
 mod pauses;
 pub mod pump;
 pub mod reload;

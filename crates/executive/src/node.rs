@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, VecDeque};
 use ferrosync_totem::Srp;
 use ferrosync_totem::pg::{Pg, PgOutput, QueueLevel, Seen};
 use ferrosync_totem::srp::{Input, SrpEvent};
-use ferrosync_wire::value::{Key, Value};
+use ferrosync_wire::value::Value;
 use ferrosync_wire::{ConnId, Instant, NodeId, RingId, RingSeq, ServiceId};
 
 use crate::capabilities::Announced;
@@ -17,8 +17,9 @@ use crate::counters::ExecCounters;
 use crate::icmap::Icmap;
 use crate::log::{self, Priority, Subsystem};
 use crate::output::{
-    Control, Credentials, ExitReason, HostAnswer, Kept, LibInput, LibMessage, NodeInput, NodeOutput,
+    Control, Credentials, ExitReason, HostAnswer, Kept, LibInput, NodeInput, NodeOutput,
 };
+use crate::own_keys::Told;
 use crate::pauses::Pauses;
 use crate::reload::Running;
 use crate::service::{Ctx, Needs, Service};
@@ -75,6 +76,16 @@ enum Gate {
     Refused,
 }
 
+/// When the ring has room for a request.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Room {
+    Now,
+    /// When others have gone.
+    Later,
+    /// It is longer than any message.
+    Never,
+}
+
 /// Whether a request may be taken from the client.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admit {
@@ -101,6 +112,7 @@ impl Node {
             sync: Sync::new(services.synchronised().map(u32::from).collect()),
             sync_unsent: None,
             icmap: Icmap::new(),
+            told_losses: Told::default(),
             clients: Clients::default(),
             quorum: QuorumView {
                 quorate: Quorate::No,
@@ -180,6 +192,9 @@ impl Node {
         if self.core.pauses.deadline() <= now {
             return self.check_pauses();
         }
+        if self.core.clients.look_at().is_some_and(|at| at <= now) {
+            return self.look_at_readers();
+        }
         if self
             .core
             .transport
@@ -202,7 +217,8 @@ impl Node {
         let stop = self.stopping.deadline().map(|at| (at, "shutdown"));
         let links = self.core.transport.poll_timeout().map(|at| (at, "links"));
         let pauses = Some((self.core.pauses.deadline(), "pause check"));
-        let all = [ring, service, stop, links, pauses];
+        let readers = self.core.clients.look_at().map(|at| (at, "slow readers"));
+        let all = [ring, service, stop, links, pauses, readers];
         all.into_iter().flatten().min_by_key(|(at, _)| *at)
     }
 
@@ -237,42 +253,19 @@ impl Node {
         let Some(client) = self.core.clients.get(conn) else {
             return Admit::Take;
         };
-        let fits = size <= Pg::MESSAGE_MAX;
         match self.needs(client.service, request) {
-            Some(Needs::Ring) if fits && !self.has_room(size) => {
+            Some(Needs::Ring) => {}
+            Some(Needs::Nothing) | None => return Admit::Take,
+        }
+        match self.room_for(size) {
+            // Waiting would not help it; its service takes it and says what is wrong with it.
+            Room::Now | Room::Never => Admit::Take,
+            Room::Later => {
                 self.gate = Gate::Refused;
                 self.core.clients.count(conn, |s| s.recv_retries += 1);
                 Admit::Later
             }
-            Some(Needs::Ring | Needs::Nothing) | None => Admit::Take,
         }
-    }
-
-    /// Whether events for this client must queue up behind others.
-    #[must_use]
-    pub fn is_holding(&self, conn: ConnId) -> bool {
-        self.core.clients.is_holding(conn)
-    }
-
-    /// Keeps a message that found no room. A client that does not read loses its connection in the end.
-    pub fn hold_back(&mut self, message: LibMessage) {
-        let conn = message.conn;
-        if self.core.clients.hold_back(self.core.now, message).is_err() {
-            let text = format!("client {} does not read its events, closing it", conn.0);
-            self.log(Subsystem::Main, Priority::Warning, text);
-            self.core.push(NodeOutput::LibClose(conn));
-            self.lib_closed(conn);
-        }
-    }
-
-    /// The oldest event held back for a client.
-    pub fn next_held(&mut self, conn: ConnId) -> Option<LibMessage> {
-        self.core.clients.next_held(conn)
-    }
-
-    /// Puts back an event that still found no room.
-    pub fn put_back(&mut self, message: LibMessage) {
-        self.core.clients.put_back(message);
     }
 
     /// The state that services share.
@@ -340,7 +333,7 @@ impl Node {
                 program,
             } => self.lib_connect(conn, service, who, program),
             LibInput::Request { conn, message } => self.lib_request(conn, message),
-            LibInput::Writable { conn } => self.core.clients.note_room(self.core.now, conn),
+            LibInput::Writable { conn } => self.note_read(conn),
             LibInput::Closed { conn } => self.lib_closed(conn),
         }
     }
@@ -380,7 +373,7 @@ impl Node {
         }
     }
 
-    fn lib_closed(&mut self, conn: ConnId) {
+    pub(crate) fn lib_closed(&mut self, conn: ConnId) {
         if let Some(client) = self.core.clients.remove(conn) {
             self.with_service(client.service, |s, cx| s.lib_disconnect(cx, conn));
             self.settle();
@@ -466,8 +459,16 @@ impl Node {
         }
     }
 
-    fn has_room(&self, size: usize) -> bool {
-        !self.core.sync.in_progress() && self.core.pg.accepts(size + EXEC_OVERHEAD)
+    /// Whether the ring takes what a service makes of a request of `size` bytes.
+    fn room_for(&self, size: usize) -> Room {
+        let size = size.saturating_add(EXEC_OVERHEAD);
+        if size > Pg::MESSAGE_MAX {
+            Room::Never
+        } else if self.core.sync.in_progress() || !self.core.pg.accepts(size) {
+            Room::Later
+        } else {
+            Room::Now
+        }
     }
 
     /// Whether those who were refused should try again.
@@ -519,44 +520,6 @@ impl Node {
 }
 
 impl Core {
-    /// Sets one of the node's own keys.
-    pub(crate) fn set_own_key(&mut self, key: Key, value: Value) {
-        self.icmap
-            .set(key, value)
-            .expect("the node's own keys and values are valid");
-    }
-
-    fn publish_service(&mut self, info: &crate::service::ServiceInfo) {
-        let key = |rest: &str| {
-            Key::new(&format!(
-                "internal_configuration.service.{}.{rest}",
-                info.id.0
-            ))
-            .expect("made of valid characters")
-        };
-        self.set_own_key(key("name"), Value::str(&format!("corosync_{}", info.name)));
-        self.set_own_key(key("ver"), Value::U32(0));
-    }
-
-    fn member_key(node: NodeId, rest: &str) -> Key {
-        Key::new(&format!("runtime.members.{node}.{rest}")).expect("made of valid characters")
-    }
-
-    fn set_member_status(&mut self, node: NodeId, status: &str) {
-        self.set_own_key(Self::member_key(node, "status"), Value::str(status));
-    }
-
-    fn member_joined(&mut self, node: NodeId, ip: &str) {
-        let count = Self::member_key(node, "join_count");
-        let before = match self.icmap.get(count.as_str()) {
-            Some(Value::U32(n)) => n,
-            Some(_) | None => 0,
-        };
-        self.set_own_key(Self::member_key(node, "ip"), Value::str(ip));
-        self.set_own_key(count, Value::U32(before.wrapping_add(1)));
-        self.set_member_status(node, "joined");
-    }
-
     /// Root, and whom the configuration names.
     fn is_allowed(&self, who: Credentials) -> bool {
         let listed = |kind: &str, id: u32| {

@@ -265,6 +265,8 @@ pub enum NodeOutput {
     LibRefuse(ConnId, i32),
     /// A message for a client.
     LibSend(LibMessage),
+    /// To be told which clients have read something ([`crate::Node::note_read`]), of those for whom something waits.
+    LookAtReaders,
     /// How far a client is held back.
     LibFlowControl(ConnId, FlowControl),
     /// End a client's connection.

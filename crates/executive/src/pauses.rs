@@ -81,8 +81,7 @@ impl Node {
         if let Some(pause) = self.core.pauses.check(now, token) {
             self.core.push(NodeOutput::Ask(HostRequest::Date(pause)));
         }
-        // How long a client is held back depends on the time.
-        self.update_flow_control();
+        self.tell_losses();
     }
 
     pub(crate) fn pause_dated(&mut self, pause: Pause, at_ms: u64) {

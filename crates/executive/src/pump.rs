@@ -31,6 +31,8 @@ pub trait Host {
     fn lib_refuse(&mut self, conn: ConnId, errno: i32);
     /// Gives a client a message, or says that there is no room now.
     fn lib_send(&mut self, message: &LibMessage) -> Result<(), WouldBlock>;
+    /// Whether a client that had no room has read anything since then, or since this was asked last.
+    fn lib_has_read(&mut self, conn: ConnId) -> bool;
     /// Holds a client back, or not.
     fn lib_flow_control(&mut self, conn: ConnId, level: FlowControl);
     /// Ends a client's connection.
@@ -77,6 +79,7 @@ pub fn drain(node: &mut Node, now: Instant, host: &mut impl Host) -> Result<(), 
             NodeOutput::LibAccept(conn) => host.lib_accept(conn),
             NodeOutput::LibRefuse(conn, errno) => host.lib_refuse(conn, errno),
             NodeOutput::LibSend(message) => lib_send(node, message, host),
+            NodeOutput::LookAtReaders => look_at_readers(node, host),
             NodeOutput::LibFlowControl(conn, level) => host.lib_flow_control(conn, level),
             NodeOutput::LibClose(conn) => host.lib_close(conn),
             NodeOutput::GateOpened => host.gate_opened(),
@@ -93,8 +96,21 @@ pub fn drain(node: &mut Node, now: Instant, host: &mut impl Host) -> Result<(), 
 fn lib_send(node: &mut Node, message: LibMessage, host: &mut impl Host) {
     let must_wait = message.kind == LibKind::Event && node.is_holding(message.conn);
     if must_wait || host.lib_send(&message).is_err() {
+        if node.is_too_much(&message) && host.lib_has_read(message.conn) {
+            node.note_read(message.conn);
+        }
         node.hold_back(message);
     }
+}
+
+fn look_at_readers(node: &mut Node, host: &mut impl Host) {
+    for conn in node.awaited() {
+        if host.lib_has_read(conn) {
+            node.note_read(conn);
+        }
+    }
+    // How long a client is held back depends on the time, and on what it has read.
+    node.update_flow_control();
 }
 
 /// Hands a client the events that were held back for it, until it has no room again. [`drain`] has to follow.

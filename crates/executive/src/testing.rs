@@ -2,7 +2,7 @@
 //!
 //! Nothing is random and nothing takes real time. Randomness and faults are the simulator's.
 
-use std::collections::{BTreeMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
@@ -48,6 +48,8 @@ struct Outside {
     kept: Kept,
     sent: Vec<(SocketAddr, Bytes)>,
     clients: BTreeMap<ConnId, Mailbox>,
+    /// They read on and on, and never make room.
+    slow_readers: BTreeSet<ConnId>,
     log: Vec<Record>,
     asked: VecDeque<HostRequest>,
     exit: Option<ExitReason>,
@@ -80,6 +82,13 @@ struct Datagram {
     from: u32,
     to: SocketAddr,
     bytes: Bytes,
+}
+
+/// Whether a client reads its events.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Reads {
+    Slowly,
+    Nothing,
 }
 
 /// A client of one of the nodes.
@@ -464,6 +473,15 @@ impl Cluster {
         }
     }
 
+    /// From now on a client reads a little all the time, or not at all any more.
+    pub(crate) fn read_slowly(&mut self, client: Client, reads: Reads) {
+        let readers = &mut self.machine(client.node).outside.slow_readers;
+        match reads {
+            Reads::Slowly => readers.insert(client.conn),
+            Reads::Nothing => readers.remove(&client.conn),
+        };
+    }
+
     /// Has a client of the map set a key; it must be allowed.
     pub(crate) fn set_key(&mut self, client: Client, key: &str, value: &Value) {
         let bytes = value.to_wire();
@@ -556,6 +574,9 @@ impl Host for Outside {
             }
         }
         Ok(())
+    }
+    fn lib_has_read(&mut self, conn: ConnId) -> bool {
+        self.slow_readers.contains(&conn)
     }
     fn lib_flow_control(&mut self, _conn: ConnId, _level: FlowControl) {}
     fn lib_close(&mut self, conn: ConnId) {

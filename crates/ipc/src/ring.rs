@@ -150,6 +150,13 @@ impl<M: SharedMemory> Producer<M> {
         count(self.memory.semaphore().load(Ordering::Relaxed))
     }
 
+    /// Where the reader is, as far as it tells the truth.
+    pub fn reader(&self) -> u32 {
+        self.memory
+            .header(HeaderWord::ReadIndex)
+            .load(Ordering::Relaxed)
+    }
+
     /// Appends one message, given in parts, and wakes the reader if it sleeps.
     ///
     /// # Errors

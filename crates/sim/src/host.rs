@@ -375,6 +375,11 @@ impl Host for SimHost<'_> {
         self.give(message)
     }
 
+    /// A process reads all at once, and says so itself.
+    fn lib_has_read(&mut self, _conn: ConnId) -> bool {
+        false
+    }
+
     fn lib_flow_control(&mut self, conn: ConnId, level: FlowControl) {
         if let Some(process) = self.around.processes.get_mut(&conn) {
             process.flow = level;

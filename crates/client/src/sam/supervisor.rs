@@ -119,8 +119,9 @@ impl Supervisor {
     /// [`SupervisorError::Quorum`].
     pub fn need_quorum(mut self, options: &Options) -> Result<Self, SupervisorError> {
         let mut quorum = Quorum::connect(Model::V1, options)?;
-        self.quorate = quorum.is_quorate()?;
+        // In this order: of a change before somebody tracks nobody is told.
         quorum.track(Track::ChangesOnly)?;
+        self.quorate = quorum.is_quorate()?;
         self.quorum = Some(quorum);
         Ok(self)
     }
@@ -225,3 +226,83 @@ impl std::error::Error for SupervisorError {}
 const GRACE: Duration = Duration::from_secs(5);
 /// Other supervisors of this process have names of their own.
 const NAMES_MAX: u32 = 1000;
+
+#[cfg(test)]
+mod tests {
+    use ferrosync_ipc::{Addresses, Admit, Kind, Limits, Server, ServerEvent};
+    use ferrosync_wire::ipc::quorum::{ModelType, Quorate, Request, TrackStarted};
+    use ferrosync_wire::ipc::{Answer, Done, Number};
+    use ferrosync_wire::{ConnId, Decode, Encode, Reader, ServiceId};
+
+    use super::*;
+
+    /// A daemon that has quorum until it has answered whether it has, or has begun to tell; whichever comes first.
+    struct Daemon {
+        server: Server,
+        quorate: u32,
+    }
+
+    impl Daemon {
+        fn new(dir: &std::path::Path) -> Self {
+            let mut server = Server::new(ferrosync_ipc::Options {
+                shm_dir: dir.to_owned(),
+                kind: Kind::Shm,
+                addresses: Addresses::Directory(dir.to_owned()),
+                limits: Limits::default(),
+            })
+            .unwrap();
+            server.listen(ServiceId::QUORUM, "quorum").unwrap();
+            Self { server, quorate: 1 }
+        }
+
+        /// Serves until the client is gone.
+        fn run(mut self) {
+            let mut request = Vec::new();
+            loop {
+                self.server.poll().unwrap();
+                match self.server.next_event(&mut request, |_, _| Admit::Take) {
+                    Some(ServerEvent::Connecting { conn, .. }) => {
+                        self.server.accept(conn).unwrap();
+                    }
+                    Some(ServerEvent::Request { conn }) => self.answer(conn, &request),
+                    Some(ServerEvent::Closed { .. }) => return,
+                    Some(ServerEvent::Writable { .. }) => {}
+                    None => std::thread::sleep(Duration::from_millis(1)),
+                }
+                self.server.flush();
+            }
+        }
+
+        fn answer(&mut self, conn: ConnId, request: &[u8]) {
+            let answer = match Request::decode(&mut Reader::new(request)).unwrap() {
+                Request::ModelGetType { .. } => Answer::<ModelType>(Ok(Number(1))).to_vec(),
+                Request::GetQuorate => {
+                    let now = std::mem::replace(&mut self.quorate, 0);
+                    Answer::<Quorate>(Ok(Number(now))).to_vec()
+                }
+                Request::TrackStart { .. } => {
+                    self.quorate = 0;
+                    Answer::<TrackStarted>(Ok(Done)).to_vec()
+                }
+                other @ (Request::TrackStop | Request::GetType) => panic!("{other:?}"),
+            };
+            self.server.respond(conn, &[&answer]).unwrap();
+        }
+    }
+
+    #[test]
+    fn quorum_that_is_lost_as_a_supervisor_begins_is_known() {
+        let dir = tempfile::tempdir().unwrap();
+        let daemon = Daemon::new(dir.path());
+        let daemon = std::thread::spawn(|| daemon.run());
+        let options = Options {
+            addresses: Addresses::Directory(dir.path().to_owned()),
+            ..Options::default()
+        };
+        let supervisor = Supervisor::new(Command::new("true"), Recovery::Quit);
+        let supervisor = supervisor.need_quorum(&options).unwrap();
+        assert!(!supervisor.quorate);
+        drop(supervisor);
+        daemon.join().unwrap();
+    }
+}

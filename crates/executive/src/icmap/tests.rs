@@ -221,7 +221,9 @@ fn unknown_track_flags_are_refused() {
 fn trackers_and_notifications_are_bounded() {
     let mut icmap = Icmap::new();
     for _ in 0..TrackerId::MAX {
-        icmap.track_add(Some("a.key"), TrackFlags::KEY).unwrap();
+        icmap
+            .track_add_for_client(Some("a.key"), TrackFlags::KEY)
+            .unwrap();
     }
     let one_more = icmap.track_add(Some("a.key"), TrackFlags::KEY);
     assert_eq!(one_more, Err(CsError::NoMemory));
@@ -231,9 +233,82 @@ fn trackers_and_notifications_are_bounded() {
     let noted = u64::try_from(told(&mut icmap).len()).unwrap();
     assert_eq!(noted, Notification::MAX as u64);
     assert_eq!(
-        noted + icmap.lost_notifications(),
+        noted + icmap.losses().notifications,
         5 * TrackerId::MAX as u64
     );
+    // There is room again.
+    icmap.set(key("a.key"), Value::U8(7)).unwrap();
+    assert_eq!(told(&mut icmap).len(), TrackerId::MAX);
+}
+
+#[test]
+fn the_node_hears_all_whatever_clients_track() {
+    let mut icmap = Icmap::new();
+    let own = icmap.track_add(Some("a.key"), TrackFlags::KEY).unwrap();
+    while icmap
+        .track_add_for_client(Some("a.key"), TrackFlags::KEY)
+        .is_ok()
+    {}
+    for value in 0..10 {
+        icmap.set(key("a.key"), Value::U8(value)).unwrap();
+    }
+    let told = told(&mut icmap);
+    let heard = told.iter().filter(|(tracker, ..)| *tracker == own);
+    assert_eq!(heard.count(), 10);
+    assert_eq!(told.len(), Notification::MAX + 10);
+}
+
+#[test]
+fn clients_leave_room_for_the_node() {
+    let mut icmap = Icmap::new();
+    let big = Value::Bin(vec![0; Value::MAX].into());
+    let fill = |icmap: &mut Icmap, set: fn(&mut Icmap, Key, Value) -> Result<(), CsError>| {
+        let first = icmap.len();
+        (first..)
+            .take_while(|n| set(icmap, key(&format!("big.{n}")), big.clone()).is_ok())
+            .count()
+    };
+    assert!(fill(&mut icmap, Icmap::set_for_client) > 0);
+    assert!(icmap.bytes <= Icmap::CLIENTS_BYTES_MAX);
+    assert_eq!(icmap.losses().unset, 0, "clients are told themselves");
+    let fitted = fill(&mut icmap, Icmap::set);
+    let reserve = (Icmap::BYTES_MAX - Icmap::CLIENTS_BYTES_MAX) / Value::MAX;
+    assert!((reserve - 50..=reserve).contains(&fitted), "{fitted}");
+    assert_eq!(icmap.losses().unset, 1);
+    let more = icmap.set_for_client(key("one.more"), Value::U8(1));
+    assert_eq!(more, Err(CsError::NoMemory));
+    assert_eq!(icmap.set_for_client(key("big.0"), Value::U8(1)), Ok(()));
+}
+
+#[test]
+fn a_change_is_checked_as_a_whole() {
+    let mut icmap = Icmap::new();
+    let big = |n: usize| {
+        (
+            key(&format!("big.{n}")),
+            Value::Bin(vec![0; Value::MAX].into()),
+        )
+    };
+    let most = (0..)
+        .take_while(|n| {
+            let (key, value) = big(*n);
+            icmap.set(key, value).is_ok()
+        })
+        .count();
+    let more = |count: usize| -> Vec<_> { (most..).take(count).map(big).collect() };
+    let gone = |count: usize| -> Vec<_> { (0..count).map(|n| big(n).0).collect() };
+    assert_eq!(icmap.check_change(&[], &more(1)), Err(CsError::NoMemory));
+    assert_eq!(icmap.check_change(&gone(1), &more(1)), Ok(()));
+    let two = icmap.check_change(&gone(1), &more(3));
+    assert_eq!(two, Err(CsError::NoMemory), "one after the other");
+    assert_eq!(icmap.check_change(&gone(3), &more(3)), Ok(()));
+    let smaller = (key("big.1"), Value::U8(1));
+    let both = [vec![smaller], more(1)].concat();
+    assert_eq!(icmap.check_change(&[], &both), Ok(()));
+    let too_long = (key("long"), Value::Bin(vec![0; Value::MAX + 2].into()));
+    let refused = icmap.check_change(&gone(3), &[too_long]);
+    assert_eq!(refused, Err(CsError::InvalidParam));
+    assert_eq!((icmap.len(), icmap.losses().unset), (most, 1));
 }
 
 #[test]

@@ -104,13 +104,22 @@ pub struct Notification {
 }
 
 impl Notification {
-    /// Most notifications that wait to be polled; further ones are dropped and counted.
+    /// Most notifications for clients that wait to be polled; further ones are dropped and counted.
     pub const MAX: usize = 65_536;
+}
+
+/// Who set up a tracker. The node acts on what it hears and must not miss the end of what it heard begin; what waits for
+/// it is bounded by the few trackers that it has, all from its start, and by what one input changes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Owner {
+    Node,
+    Client,
 }
 
 #[derive(Debug)]
 struct Tracker {
     id: TrackerId,
+    owner: Owner,
     name: Option<Box<str>>,
     flags: TrackFlags,
 }
@@ -205,13 +214,16 @@ impl Index {
 pub(super) struct Trackers {
     index: Index,
     last_id: u64,
-    waiting: VecDeque<Notification>,
+    waiting: VecDeque<(Owner, Notification)>,
+    /// How many of them are for clients.
+    for_clients: usize,
     lost: u64,
 }
 
 impl Trackers {
     pub(super) fn add(
         &mut self,
+        owner: Owner,
         name: Option<&str>,
         flags: TrackFlags,
     ) -> Result<TrackerId, CsError> {
@@ -222,6 +234,7 @@ impl Trackers {
         let id = TrackerId(self.last_id);
         self.index.insert(Tracker {
             id,
+            owner,
             name: name.filter(|name| !name.is_empty()).map(Into::into),
             flags,
         });
@@ -251,19 +264,29 @@ impl Trackers {
             if !tracker.flags.has(event) {
                 continue;
             }
-            if self.waiting.len() >= Notification::MAX {
-                self.lost += 1;
-                continue;
+            match tracker.owner {
+                Owner::Node => {}
+                Owner::Client if self.for_clients >= Notification::MAX => {
+                    self.lost += 1;
+                    continue;
+                }
+                Owner::Client => self.for_clients += 1,
             }
-            self.waiting.push_back(Notification {
+            let notification = Notification {
                 tracker: tracker.id,
                 change: Arc::clone(&change),
-            });
+            };
+            self.waiting.push_back((tracker.owner, notification));
         }
     }
 
     pub(super) fn poll(&mut self) -> Option<Notification> {
-        self.waiting.pop_front()
+        let (owner, notification) = self.waiting.pop_front()?;
+        match owner {
+            Owner::Node => {}
+            Owner::Client => self.for_clients -= 1,
+        }
+        Some(notification)
     }
 
     pub(super) const fn lost(&self) -> u64 {
@@ -283,9 +306,11 @@ mod tests {
         let mut trackers = Trackers::default();
         for n in 0..TRACKERS {
             let name = format!("group{n:03}.");
-            trackers.add(Some(&name), TrackFlags::ALL).unwrap();
+            trackers
+                .add(Owner::Client, Some(&name), TrackFlags::ALL)
+                .unwrap();
         }
-        let everything = trackers.add(None, TrackFlags::ALL).unwrap();
+        let everything = trackers.add(Owner::Client, None, TrackFlags::ALL).unwrap();
         for n in 0..KEYS {
             let key = Key::new(&format!("group{:03}.key{n}", n % TRACKERS)).unwrap();
             assert_eq!(trackers.watch(&key), Watched::Yes);

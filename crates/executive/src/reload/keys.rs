@@ -39,13 +39,15 @@ impl Difference {
     ///
     /// # Errors
     ///
-    /// [`CsError::NoMemory`]: clients have filled the map. What stands before the key that found no room is done.
+    /// [`CsError::NoMemory`]: the map has no room for all of it. Nothing was done (D-65).
     pub(super) fn apply(self, live: &mut Icmap) -> Result<(), CsError> {
+        live.check_change(&self.gone, &self.set)?;
         for key in &self.gone {
-            live.delete(key.as_str())?;
+            live.delete(key.as_str())
+                .expect("the difference names keys that are there");
         }
         for (key, value) in self.set {
-            live.set(key, value)?;
+            live.set(key, value).expect("there is room for all of it");
         }
         Ok(())
     }

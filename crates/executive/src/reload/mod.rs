@@ -113,6 +113,12 @@ impl Node {
             self.complain("Cannot configure new interface definitions", RECREATE);
             return Err(CsError::InvalidParam);
         }
+        let keys = std::mem::take(&mut new.keys);
+        let icmap = &mut self.core.icmap;
+        if let Err(error) = Difference::between(icmap, &keys).apply(icmap) {
+            self.complain("Unable to reload config file", NO_ROOM);
+            return Err(error);
+        }
         for warning in std::mem::take(&mut new.warnings) {
             self.log(Subsystem::Main, Priority::Warning, warning.to_string());
         }
@@ -120,13 +126,6 @@ impl Node {
             let text =
                 format!("Modified entry '{key}' in corosync.conf cannot be changed at run-time");
             self.log(Subsystem::Cfg, Priority::Notice, text);
-        }
-        let keys = std::mem::take(&mut new.keys);
-        let icmap = &mut self.core.icmap;
-        if let Err(error) = Difference::between(icmap, &keys).apply(icmap) {
-            let text = "Error making new config live. cmap database may be inconsistent";
-            self.log(Subsystem::Cfg, Priority::Error, text.to_owned());
-            return Err(error);
         }
         Ok(self.go_live(new, key))
     }
@@ -171,8 +170,7 @@ impl Core {
     /// Tells who tracks the key how far the reload is.
     fn tell(&mut self, name: &str, value: Value) {
         let key = Key::new(name).expect("made of valid characters");
-        // Where clients have filled the map nobody is told, and the reload goes on.
-        let _full = self.icmap.set(key, value);
+        self.set_own_key(key, value);
     }
 }
 
@@ -205,6 +203,9 @@ const RELOADING_TOTEM: &str = "config.totemconfig_reload_in_progress";
 const RELOADING: &str = "config.reload_in_progress";
 /// How the last reload ended, a `cs_error_t`.
 const STATUS: &str = "config.reload_status";
+
+/// What a configuration map that is full says of a file.
+const NO_ROOM: &str = "The configuration map has no room for its keys, nothing was changed";
 
 /// C's summary of what it refuses of addresses and links.
 const RECREATE: &str = "To reconfigure an interface it must be deleted and recreated. A working interface needs to be \

@@ -12,6 +12,7 @@ use ferrosync_wire::{Decode, Name, NodeId, Reader, ServiceId};
 
 use super::*;
 use crate::config::Debug;
+use crate::icmap::TrackFlags;
 use crate::output::HostAnswer;
 use crate::testing::{Client, Cluster, config_of, config_text, read_config};
 use crate::transport::Transport;
@@ -396,4 +397,55 @@ fn the_log_follows_the_map() {
     assert_eq!(logging.default.debug, Debug::On);
     // Nothing that the log knows.
     assert_eq!(set(&mut cluster, "logging.colour", "red"), None);
+}
+
+#[test]
+fn a_reload_that_finds_no_room_changes_nothing() {
+    let mut cluster = Cluster::start_with(&[1], "logging {\n debug: on\n}\n");
+    let client = cluster.connect(1, ServiceId::CFG);
+    let icmap = &mut cluster.node_mut(1).core.icmap;
+    for len in [Value::MAX, 500] {
+        for n in 0.. {
+            let key = Key::new(&format!("own.{len}.{n}")).expect("a name");
+            if icmap.set(key, Value::Bin(vec![0; len].into())).is_err() {
+                break;
+            }
+        }
+    }
+    for n in 0..4 {
+        icmap.delete(&format!("own.500.{n}")).expect("it is there");
+    }
+    let before = dump(&cluster, 1);
+    let users = (1000..1100).map(|uid| format!("uidgid {{\n uid: {uid}\n}}\n"));
+    let text = config_text(&[1], "token: 5000", &users.collect::<String>());
+    let result = reload(&mut cluster, client, &[1], &text);
+    assert_eq!(result, Err(CsError::NoMemory));
+    assert_eq!(dump(&cluster, 1), before);
+    let token = cluster.node(1).core().pg().srp().config().token;
+    assert_ne!(token, Duration::from_millis(5000));
+    assert_eq!(value(&cluster, 1, RELOADING), Some(Value::U8(0)));
+    let log = cluster.log(1, Priority::Error);
+    let line = format!("Unable to reload config file: {NO_ROOM}");
+    assert!(log.contains(&line.as_str()), "{log:?}");
+    let icmap = &mut cluster.node_mut(1).core.icmap;
+    icmap.delete("own.16384.0").expect("it is there");
+    icmap.delete("own.16384.1").expect("it is there");
+    assert_eq!(reload(&mut cluster, client, &[1], &text), Ok(()));
+    assert_eq!(value(&cluster, 1, "logging.debug"), None);
+}
+
+/// votequorum does not look while it believes that the map is between two configurations.
+#[test]
+fn the_end_of_a_reload_is_heard_whatever_clients_track() {
+    let mut cluster = Cluster::start_with(&[1], VOTES);
+    let client = cluster.connect(1, ServiceId::CFG);
+    let icmap = &mut cluster.node_mut(1).core.icmap;
+    while icmap.track_add_for_client(None, TrackFlags::ALL).is_ok() {}
+    let text = config_text(&[1, 2], "token: 5000", VOTES);
+    assert_eq!(reload(&mut cluster, client, &[1], &text), Ok(()));
+    assert_eq!(expected_votes(&cluster, 1), Some(Value::U32(2)));
+    cluster.run_for(Duration::from_secs(3));
+    let log = cluster.log(1, Priority::Warning);
+    let lost = log.iter().filter(|line| line.contains("were lost"));
+    assert_eq!(lost.count(), 1, "{log:?}");
 }

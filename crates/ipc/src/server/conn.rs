@@ -84,9 +84,12 @@ pub(super) struct Open {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Outgoing {
     Flowing,
-    /// An event of this length found no room.
+    /// An event found no room.
     Blocked {
+        /// Its length.
         len: usize,
+        /// What [`Link::events_mark`] said when somebody looked last.
+        mark: u32,
     },
 }
 
@@ -147,6 +150,20 @@ impl Conn {
     pub(super) fn is_blocked(&mut self) -> bool {
         self.open_mut()
             .is_some_and(|open| open.outgoing != Outgoing::Flowing)
+    }
+
+    /// Whether the client has taken an event since one found no room, or since this was asked last.
+    pub(super) fn has_read(&mut self) -> bool {
+        let Some(open) = self.open_mut() else {
+            return false;
+        };
+        match &mut open.outgoing {
+            Outgoing::Flowing => false,
+            Outgoing::Blocked { mark, .. } => {
+                let now = open.link.events_mark();
+                core::mem::replace(mark, now) != now
+            }
+        }
     }
 
     /// The credentials, once they are known.
@@ -270,7 +287,8 @@ impl Conn {
             return outcome;
         }
         let len = parts.iter().map(|part| part.len()).sum();
-        open.outgoing = Outgoing::Blocked { len };
+        let mark = open.link.events_mark();
+        open.outgoing = Outgoing::Blocked { len, mark };
         // The client must hear of what is in the ring, or it never makes room.
         self.send_notifications();
         self.watch_as_needed(epoll, id);
@@ -306,7 +324,7 @@ impl Conn {
         let open = self.open_mut()?;
         let resumed = match open.outgoing {
             Outgoing::Flowing => None,
-            Outgoing::Blocked { len } => match open.link.has_room(len) {
+            Outgoing::Blocked { len, .. } => match open.link.has_room(len) {
                 Ok(true) => Some(Outgoing::Flowing),
                 Ok(false) => None,
                 Err(Broken) => {

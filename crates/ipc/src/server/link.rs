@@ -120,6 +120,14 @@ impl Link {
         }
     }
 
+    /// Differs from before when the client has taken an event and none was written meanwhile.
+    pub(super) fn events_mark(&self) -> u32 {
+        match self {
+            Self::Shm(link) => link.events_mark(),
+            Self::Socket(link) => link.queued_events(),
+        }
+    }
+
     /// Events that the client has not taken yet, as far as it tells the truth.
     pub(super) fn queued_events(&self) -> u32 {
         match self {

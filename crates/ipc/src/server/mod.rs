@@ -40,7 +40,7 @@ use nix::sys::eventfd::{EfdFlags, EventFd};
 use crate::address::Addresses;
 use crate::handshake::{Credentials, Kind, Limits};
 use accepting::Listener;
-use conn::{EventOutcome, Life, Listed, Open, Phase, Turn};
+use conn::{Conn, EventOutcome, Life, Listed, Open, Phase, Turn};
 use conns::Conns;
 use link::Unsent;
 use token::{Source, source, token};
@@ -360,6 +360,12 @@ impl Server {
         }
     }
 
+    /// Whether a client for which an event found no room has taken any since then, or since this was asked last. A slow
+    /// one does so long before [`ServerEvent::Writable`] tells of room that is worth waking up for.
+    pub fn has_read(&mut self, conn: ConnId) -> bool {
+        self.conns.get_mut(conn).is_some_and(Conn::has_read)
+    }
+
     /// Tells the client whether it may send: 0 yes; 1 no; 2 no for those that can wait, which are CPG's multicasts
     /// (libqb `ipcc.c:qb_ipcc_sendv` and `lib/cpg.c:cpg_mcast_joined`). Requests are read in either case.
     pub fn set_flow_control(&mut self, conn: ConnId, level: u32) {
@@ -449,7 +455,7 @@ impl Server {
         path: &Path,
         size: u64,
     ) -> Result<u64, ZeroCopyError> {
-        let open = self.conns.get_mut(conn).and_then(conn::Conn::open_mut);
+        let open = self.conns.get_mut(conn).and_then(Conn::open_mut);
         let open = open.ok_or(ZeroCopyError::Gone)?;
         let shm_dir = &self.options.shm_dir;
         open.zero_copy.alloc(open.client, shm_dir, path, size)
@@ -482,7 +488,7 @@ impl Server {
 
     fn open_mut(&mut self, conn: ConnId) -> Result<&mut Open, SendError> {
         let found = self.conns.get_mut(conn);
-        found.and_then(conn::Conn::open_mut).ok_or(SendError::Gone)
+        found.and_then(Conn::open_mut).ok_or(SendError::Gone)
     }
 
     fn serve(

@@ -105,6 +105,10 @@ impl ShmLink {
     pub(super) fn queued_events(&self) -> u32 {
         self.event.queued()
     }
+
+    pub(super) fn events_mark(&self) -> u32 {
+        self.event.reader()
+    }
 }
 
 impl Drop for ShmLink {

@@ -3,7 +3,7 @@
 use std::os::unix::fs::FileExt as _;
 use std::time::Duration;
 
-use crate::support::{Command, PATIENCE, TestServer, event, header, id};
+use crate::support::{Command, PATIENCE, TestServer, event, header, id, serve, unique};
 use ferrosync_ipc::{Addresses, Client, ClientError, Kind, Limits};
 
 const KINDS: [Kind; 2] = [Kind::Shm, Kind::Socket];
@@ -389,4 +389,43 @@ fn sockets_in_a_directory_work_too() {
     client.join().unwrap();
     server.unlisten(ServiceId::CMAP);
     assert!(!dir.path().join("svc").exists());
+}
+
+/// A client that reads a little makes no room that is worth a wake-up; that it reads is known all the same.
+#[test]
+fn a_client_that_reads_slowly_is_seen_to_read() {
+    use ferrosync_ipc::{Admit, SendError, ServerEvent};
+
+    for kind in KINDS {
+        let shm = tempfile::tempdir_in("/dev/shm").unwrap();
+        let name = unique("rust-slow");
+        let mut server = serve(kind, shm.path(), &name, Limits::default());
+        let connecting = std::thread::spawn(move || Client::connect(&name, PATIENCE).unwrap());
+        let mut buf = Vec::new();
+        let conn = loop {
+            server.poll().unwrap();
+            let event = server.next_event(&mut buf, |_, _| Admit::Take);
+            if let Some(ServerEvent::Connecting { conn, .. }) = event {
+                server.accept(conn).unwrap();
+                break conn;
+            }
+        };
+        let mut client = connecting.join().unwrap();
+        assert!(!server.has_read(conn), "nothing waits for it");
+        let mut sent = 0;
+        while server.event(conn, &[&event(sent, 1000)]) != Err(SendError::Full) {
+            sent += 1;
+        }
+        assert!(sent > 1);
+        assert!(!server.has_read(conn));
+        for seq in 0..sent.min(5) {
+            server.flush();
+            client.recv_event(&mut buf, PATIENCE).unwrap();
+            assert!(buf == event(seq, 1000));
+            assert!(server.has_read(conn));
+            assert!(!server.has_read(conn), "it was told");
+        }
+        server.close(conn);
+        assert!(!server.has_read(conn));
+    }
 }

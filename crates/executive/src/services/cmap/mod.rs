@@ -53,7 +53,7 @@ impl Cmap {
         cx.icmap().check_writable(name)?;
         let key = Key::new(name).map_err(|_| CsError::NameTooLong)?;
         let value = Value::from_wire(value.0, value.1).map_err(|_| CsError::InvalidParam)?;
-        cx.icmap().set(key, value)
+        cx.icmap().set_for_client(key, value)
     }
 
     fn delete(&self, cx: &mut Ctx<'_>, conn: ConnId, key: Name<'_>) -> Status {
@@ -138,7 +138,7 @@ impl Cmap {
         client.check_room()?;
         match client.map {
             Map::Default => {
-                let tracker = cx.icmap().track_add(name, flags)?;
+                let tracker = cx.icmap().track_add_for_client(name, flags)?;
                 self.trackers.insert(tracker, (conn, instance));
                 Ok(client.add_tracker(tracker, instance))
             }

@@ -323,7 +323,7 @@ fn a_thousand_trackers_hear_of_ten_thousand_keys_each_of_its_own() {
     }
     set(&mut cluster, client, "group000.key0", &Value::U32(7)).unwrap();
     assert_eq!(cluster.events(watcher).len(), 1_001);
-    assert_eq!(cluster.node(1).core().icmap.lost_notifications(), 0);
+    assert_eq!(cluster.node(1).core().icmap.losses().notifications, 0);
 }
 
 #[test]

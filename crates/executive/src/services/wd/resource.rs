@@ -81,9 +81,10 @@ impl Resource {
     pub(super) fn start(&mut self, cx: &mut Ctx<'_>) -> Verdict {
         let path = self.name.key("poll_period");
         if cx.icmap().get_u64(&path).is_err() {
-            // Where the name leaves no room for the key, or clients have filled the map, the period is not told.
+            // Where the name leaves no room for the key, or clients have filled their part of the map, the period is
+            // not told. Clients can have as many resources come and go as they like, so the key counts as theirs.
             if let Ok(key) = Key::new(&path) {
-                let _full = cx.icmap().set(key, Value::U64(self.period_ms));
+                let _full = cx.icmap().set_for_client(key, Value::U64(self.period_ms));
             }
         }
         self.read_period(cx);

@@ -1,5 +1,6 @@
 //! How much there may be of everything.
 
+use ferrosync_totem::pg::Pg;
 use ferrosync_wire::exec::cpg::{Message, ProcChange};
 use ferrosync_wire::ipc::cpg::PieceKind;
 use ferrosync_wire::{Encode, NodeId};
@@ -58,6 +59,27 @@ fn a_message_of_a_mebibyte_is_delivered_and_no_longer_one() {
     let events = cluster.events(receiver);
     assert_eq!(events.len(), 1);
     assert!(events[0][200..] == data[1..]);
+}
+
+/// As long as a message may be before its service adds to it, and longer than it may be then.
+#[test]
+fn a_request_that_the_ring_never_has_room_for_is_answered() {
+    let mut cluster = Cluster::start(&[1]);
+    let client = joined(&mut cluster, 1, "g", 10);
+    for less in [513, 512, 511, 100, 0] {
+        let data = vec![0; Pg::MESSAGE_MAX];
+        let piece = |data| Request::PartialMcast {
+            guarantee: 2,
+            msglen: 3 << 20,
+            kind: PieceKind::FIRST,
+            data,
+        };
+        let head = piece(&data).to_vec().len() - data.len();
+        let request = piece(&data[head + less..]);
+        assert_eq!(request.to_vec().len(), Pg::MESSAGE_MAX - less);
+        let answer = call(&mut cluster, client, &request);
+        assert_eq!(answer, Err(CsError::TooBig), "{less} less");
+    }
 }
 
 #[test]
