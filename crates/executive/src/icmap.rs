@@ -49,6 +49,8 @@ pub struct Losses {
 
 impl Icmap {
     /// Most bytes that keys and values may occupy, bookkeeping included; beyond it [`CsError::NoMemory`].
+    ///
+    /// C has none (`docs/deviations.md`, D-106).
     pub const BYTES_MAX: usize = 64 * 1024 * 1024;
     /// Beyond this many [`CsError::NoMemory`] for clients. The rest is for what the node itself has to tell, and for a
     /// configuration that grows: a map that clients have filled must not keep a node from working.
