@@ -325,6 +325,11 @@ impl Host for Outside {
         self.clients.set_stage(conn, Stage::Open);
     }
 
+    /// What is queued is read when the client is told so, never in between.
+    fn lib_has_read(&mut self, _: ConnId) -> bool {
+        false
+    }
+
     fn lib_refuse(&mut self, conn: ConnId, errno: i32) {
         assert!(errno > 0);
         self.clients.set_stage(conn, Stage::Closed);
