@@ -7,6 +7,7 @@
 use bytes::Bytes;
 use ferrosync_wire::Instant;
 use ferrosync_wire::knet::{MESSAGE_MAX, Seq};
+use ferrosync_wire::time::Duration;
 
 use crate::window::{Sighting, Window};
 
@@ -50,7 +51,7 @@ pub enum Outcome {
 impl Defrag {
     /// Takes a fragment of a message that `window` has been asked about and has not delivered.
     pub fn accept(&mut self, window: &mut Window, now: Instant, fragment: Fragment<'_>) -> Outcome {
-        self.expire(window.newest());
+        self.expire(window.newest(), now);
         let found = self.buffers.iter().position(|b| b.seq == fragment.seq);
         let Some(index) = found else {
             return self.accept_first(window, now, fragment);
@@ -69,10 +70,12 @@ impl Defrag {
         self.buffers.clear();
     }
 
-    /// Gives up messages that are no longer near the newest (libknet/host.c:_reclaim_old_defrag_bufs, kronosnet 1.x).
-    fn expire(&mut self, newest: Seq) {
-        self.buffers
-            .retain(|buffer| newest.0.wrapping_sub(buffer.seq.0) <= REACH);
+    /// Gives up messages that are no longer near the newest (libknet/host.c:_reclaim_old_defrag_bufs, kronosnet 1.x), and
+    /// those that nothing came for (`docs/deviations.md`, D-107).
+    fn expire(&mut self, newest: Seq, now: Instant) {
+        self.buffers.retain(|buffer| {
+            newest.0.wrapping_sub(buffer.seq.0) <= REACH && now.since(buffer.touched) < PATIENCE
+        });
     }
 
     fn accept_first(
@@ -193,6 +196,9 @@ impl Buffer {
 
 /// How far below the newest number an unfinished message may be; one more than [`BUFFERS`] are in reach.
 const REACH: u16 = 32;
+/// How long an unfinished message waits for its next fragment. They leave together; and a host that starts anew unnoticed
+/// takes longer than this to come back to the same number.
+const PATIENCE: Duration = Duration::from_millis(50);
 
 #[cfg(test)]
 mod tests;

@@ -73,6 +73,10 @@ fn old_failures_over_knet_stay_mended() {
             "a node that ended between its first message and its next ping was not seen to start anew",
         ),
         (
+            819,
+            "a part of a message of a host that started anew unnoticed was joined with a new message",
+        ),
+        (
             3700,
             "links that may be silent for less than 200 ms were looked at every 200 ms, and never stayed up",
         ),

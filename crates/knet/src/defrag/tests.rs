@@ -43,6 +43,20 @@ fn the_largest_message_of_the_most_fragments_fits() {
     assert_eq!(outcomes[254], Outcome::Complete(message.into()));
 }
 
+/// The peer started anew unnoticed and came to the same number again.
+#[test]
+fn an_old_part_is_not_joined_with_new_ones() {
+    let (old, new) = ([1; 400], [2; 400]);
+    for (pause, expected) in [(49, false), (50, true)] {
+        let mut peer = Peer::default();
+        assert_eq!(peer.feed(5, &cut(&old, 300)[1..]), [Outcome::Kept]);
+        peer.now += pause * 1_000_000 - 1;
+        let outcomes = peer.feed(5, &cut(&new, 300));
+        let safe = outcomes == [const { Outcome::Expired }; 2];
+        assert_eq!(safe, expected, "after {pause} ms");
+    }
+}
+
 #[test]
 fn copies_over_a_second_link_change_nothing() {
     let message = message(500);
