@@ -1,16 +1,22 @@
-//! When clients may wake the daemon.
+//! When clients may wake the daemon, and when it looks out for the token instead of sleeping.
 //!
 //! What a client multicasts cannot leave before the token comes. While the token comes round quickly and finds many
 //! requests each time, a wake-up for every one would only take the processor from the very client that is about to send
 //! more, and dearly so where the daemon has real-time priority. So requests gather in the client's ring then, and are
 //! read just before the token is. As soon as there are few, or the token takes its time because the ring is idle, large
 //! or changing, clients wake the daemon.
+//!
+//! Where messages are rarer than the token, one that waits is on its way within a rotation. Waking up for the token can
+//! take as long as the token's way from node to node then, most of all in a virtual machine. So the daemon stays awake
+//! for what is left of that rotation. It takes a processor for at most every other rotation, and for half a millisecond.
 
 use ferrosync_wire::{Duration, Instant};
 
 /// Follows the token's rhythm.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(crate) struct Attention {
+    /// Processors of this machine. On the only one nothing is gained by staying awake.
+    processors: usize,
     passed: Option<Instant>,
     /// Requests since then.
     served: u32,
@@ -19,23 +25,33 @@ pub(crate) struct Attention {
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 enum Rhythm {
-    /// The token stays away, or nobody knows when it comes.
+    /// The token stays away, or nobody knows when it comes, or nothing is to be done about it.
     #[default]
     Slow,
+    /// The last rotation took less than [`QUICK`] and brought no request.
+    Calm,
     /// The last rotation took less than [`QUICK`] and brought more than [`FEW`] requests.
-    Quick,
+    Busy,
 }
 
 impl Attention {
+    pub(crate) const fn new(processors: usize) -> Self {
+        Self {
+            processors,
+            passed: None,
+            served: 0,
+            rhythm: Rhythm::Slow,
+        }
+    }
+
     /// This node passes the token on.
     pub(crate) fn token_passed(&mut self, now: Instant) {
         let before = self.passed.replace(now);
         let quick = before.is_some_and(|before| now.since(before) < QUICK);
-        let busy = std::mem::take(&mut self.served) > FEW;
-        self.rhythm = if quick && busy {
-            Rhythm::Quick
-        } else {
-            Rhythm::Slow
+        self.rhythm = match std::mem::take(&mut self.served) {
+            0 if quick => Rhythm::Calm,
+            served if quick && served > FEW => Rhythm::Busy,
+            _ => Rhythm::Slow,
         };
     }
 
@@ -50,7 +66,13 @@ impl Attention {
 
     /// Whether requests must wake the daemon because no token will soon.
     pub(crate) fn clients_wake(&self) -> bool {
-        self.rhythm == Rhythm::Slow
+        self.rhythm != Rhythm::Busy
+    }
+
+    /// Whether the token, if something waits for it, is so near that it is not worth sleeping.
+    pub(crate) fn expects_token(&self, now: Instant) -> bool {
+        let recent = |passed| now.since(passed) < QUICK;
+        self.processors > 1 && self.rhythm == Rhythm::Calm && self.passed.is_some_and(recent)
     }
 }
 
@@ -78,7 +100,7 @@ mod tests {
 
     #[test]
     fn a_quick_token_with_many_requests_keeps_clients_from_waking_the_daemon() {
-        let mut attention = Attention::default();
+        let mut attention = Attention::new(2);
         assert!(attention.clients_wake(), "there is no token yet");
         visit(&mut attention, 1_000, 100);
         assert!(attention.clients_wake(), "one visit is no rhythm");
@@ -92,8 +114,38 @@ mod tests {
     }
 
     #[test]
+    fn a_rare_request_keeps_the_daemon_awake_until_the_token_comes() {
+        let mut attention = Attention::new(2);
+        assert!(!attention.expects_token(at(0)), "there is no token yet");
+        visit(&mut attention, 1_000, 0);
+        assert!(
+            !attention.expects_token(at(1_010)),
+            "one visit is no rhythm"
+        );
+        visit(&mut attention, 1_100, 0);
+        assert!(attention.expects_token(at(1_110)));
+        attention.request_served();
+        assert!(attention.expects_token(at(1_120)));
+        assert!(!attention.expects_token(at(1_600)), "it is late");
+        visit(&mut attention, 1_200, 0);
+        assert!(!attention.expects_token(at(1_210)), "requests are not rare");
+        visit(&mut attention, 1_300, 0);
+        assert!(attention.expects_token(at(1_310)));
+        visit(&mut attention, 2_300, 0);
+        assert!(!attention.expects_token(at(2_310)), "the token was held");
+    }
+
+    #[test]
+    fn the_only_processor_is_left_to_others() {
+        let mut attention = Attention::new(1);
+        visit(&mut attention, 1_000, 0);
+        visit(&mut attention, 1_100, 0);
+        assert!(!attention.expects_token(at(1_110)));
+    }
+
+    #[test]
     fn a_token_that_stays_away_makes_clients_wake_the_daemon() {
-        let mut attention = Attention::default();
+        let mut attention = Attention::new(2);
         visit(&mut attention, 1_000, 100);
         visit(&mut attention, 1_100, 100);
         attention.token_is_late();

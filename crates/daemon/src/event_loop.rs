@@ -1,5 +1,8 @@
 //! The daemon's one loop: wait, take the time once, let timers act, serve clients, read the network.
 
+use std::num::NonZero;
+use std::thread::{available_parallelism, yield_now};
+
 use ferrosync_executive::log::Priority;
 use ferrosync_executive::output::{Credentials, ExitReason, LibInput, NodeInput};
 use ferrosync_executive::pump::{self, StoreFailed};
@@ -77,7 +80,7 @@ impl EventLoop {
             clock,
             epoll,
             signals,
-            attention: Attention::default(),
+            attention: Attention::new(available_parallelism().map_or(1, NonZero::get)),
             watchdog: Watchdog::of_environment(clock.now()),
             clients_wake: true,
             request: Vec::new(),
@@ -122,11 +125,9 @@ impl EventLoop {
 
     fn wait(&mut self) -> Result<Ready, Broken> {
         self.heed_clients().map_err(Broken::Poll)?;
-        let timeout = self.timeout();
-        let count = match self.epoll.wait(&mut self.happened, timeout) {
-            Ok(count) => count,
-            Err(Errno::EINTR) => 0,
-            Err(e) => return Err(Broken::Poll(e)),
+        let count = match self.watch()? {
+            0 => self.poll(self.timeout())?,
+            count => count,
         };
         let mut ready = Ready(0);
         if !self.clients_wake {
@@ -146,6 +147,29 @@ impl EventLoop {
             ready.0 |= Ready::CLIENTS.0;
         }
         Ok(ready)
+    }
+
+    /// Looks out for the token without sleep when that is worth it; returns how much happened meanwhile.
+    fn watch(&mut self) -> Result<usize, Broken> {
+        if self.node.core().pg().is_idle() {
+            return Ok(0);
+        }
+        while self.attention.expects_token(self.clock.now()) {
+            let count = self.poll(EpollTimeout::ZERO)?;
+            if count > 0 {
+                return Ok(count);
+            }
+            // Others of this priority first.
+            yield_now();
+        }
+        Ok(0)
+    }
+
+    fn poll(&mut self, timeout: EpollTimeout) -> Result<usize, Broken> {
+        match self.epoll.wait(&mut self.happened, timeout) {
+            Err(Errno::EINTR) => Ok(0),
+            other => other.map_err(Broken::Poll),
+        }
     }
 
     /// Makes clients wake this loop, or not, as the token's rhythm asks for.
