@@ -6,7 +6,7 @@ use core::net::{IpAddr, SocketAddr};
 use std::collections::BTreeMap;
 
 use ferrosync_wire::knet::{PingReason, Seq};
-use ferrosync_wire::{Instant, LinkId};
+use ferrosync_wire::{Duration, Instant, LinkId};
 
 use crate::crypto::Overhead;
 use crate::defrag::{Defrag, Fragment, Outcome};
@@ -55,6 +55,8 @@ pub(crate) struct Host {
     /// Links that carry data, in the order of their use.
     active: Vec<LinkId>,
     window: Window,
+    /// When `window` was marked last.
+    marked: Option<Instant>,
     defrag: Defrag,
     last_seq_ping: Seq,
     since_seq_ping: Traffic,
@@ -93,6 +95,7 @@ impl Host {
             links: BTreeMap::new(),
             active: Vec::new(),
             window: Window::new(),
+            marked: None,
             defrag: Defrag::default(),
             last_seq_ping: Seq(0),
             since_seq_ping: Traffic::None,
@@ -177,13 +180,15 @@ impl Host {
         changed
     }
 
-    /// Learns from a ping whether the host started anew (threads_rx.c:_parse_recv_from_links).
-    pub(crate) fn on_ping(&mut self, seq: Seq, reason: PingReason) {
+    /// Learns from a ping whether the host started anew (threads_rx.c:_parse_recv_from_links). `oldest` is how long a
+    /// ping may have been on its way.
+    pub(crate) fn on_ping(&mut self, now: Instant, oldest: Duration, seq: Seq, reason: PingReason) {
         match reason {
             PingReason::Timer => {
                 // Before its first message a host has the number 0, and never again. C compares with the ping before, and
                 // does not see a host that ended between its first message and its next ping (D-59).
-                if seq == Seq(0) && self.window.newest() != Seq(0) {
+                let new = seq == Seq(0) && self.window.newest() != Seq(0);
+                if new || self.is_of_another_life(now, oldest, seq) {
                     self.forget(seq);
                 }
             }
@@ -213,6 +218,18 @@ impl Host {
 
     pub(crate) const fn mark_delivered(&mut self, seq: Seq) {
         self.window.mark_delivered(seq);
+    }
+
+    /// Whether a ping counts fewer messages than had arrived longer ago than it can have been on its way: every ping with
+    /// the number 0 of a new start was lost (D-59).
+    fn is_of_another_life(&mut self, now: Instant, oldest: Duration, seq: Seq) -> bool {
+        let ripe = |marked| now.since(marked) >= oldest;
+        let another = self.marked.is_some_and(ripe) && self.window.is_before_mark(seq);
+        if self.marked.is_none_or(ripe) {
+            self.window.mark();
+            self.marked = Some(now);
+        }
+        another
     }
 
     fn forget(&mut self, seq: Seq) {
@@ -319,11 +336,65 @@ mod tests {
             host.on_data(Seq(50));
             host.mark_delivered(Seq(50));
             for &(seq, reason) in *pings {
-                host.on_ping(Seq(seq), reason);
+                host.on_ping(Instant::ORIGIN, OLDEST, Seq(seq), reason);
             }
             assert_eq!(host.on_data(Seq(50)), *expected, "{pings:?}");
         }
     }
+
+    /// A host ended at message 1,041 and started anew; the first ping of its that arrives says 1 already.
+    #[test]
+    fn a_peer_whose_first_pings_are_lost_is_heard_after_the_next() {
+        let start = Instant::ORIGIN;
+        // When pings arrived after message 1,041, their numbers, and whether message 2 is news.
+        let cases: &[(&[(Duration, u16)], Sighting)] = &[
+            (&[(OLDEST, 1)], Sighting::First),
+            (&[(OLDEST, 1_040)], Sighting::First),
+            (&[(OLDEST, 1_041)], Sighting::Again),
+            (&[(OLDEST, 2_000)], Sighting::Again),
+            // It may have been on its way while messages passed it.
+            (&[(OLDEST / 2, 1)], Sighting::Again),
+            (&[(OLDEST / 2, 1), (OLDEST * 2, 1)], Sighting::First),
+        ];
+        for (pings, expected) in cases {
+            let mut host = host(Policy::Passive, &[1]);
+            for seq in 1..=1_041 {
+                host.on_data(Seq(seq));
+                host.mark_delivered(Seq(seq));
+            }
+            host.on_ping(start, OLDEST, Seq(1_041), PingReason::Timer);
+            for &(after, seq) in *pings {
+                host.on_ping(start + after, OLDEST, Seq(seq), PingReason::Timer);
+            }
+            assert_eq!(host.on_data(Seq(2)), *expected, "{pings:?}");
+        }
+    }
+
+    /// Messages that arrive between two pings excuse a ping that they overtook, and a number that wraps.
+    #[test]
+    fn a_ping_that_was_overtaken_changes_nothing() {
+        for last in [2_000_u32, 65_000, 70_000, 150_000] {
+            let mut host = host(Policy::Passive, &[1]);
+            host.on_data(Seq(1_000));
+            host.on_ping(Instant::ORIGIN, OLDEST, Seq(1_000), PingReason::Timer);
+            for seq in 1_001..=last {
+                let seq = numbered(seq);
+                host.on_data(seq);
+                host.mark_delivered(seq);
+            }
+            let overtaken = numbered(last - 500);
+            let later = Instant::ORIGIN + OLDEST;
+            host.on_ping(later, OLDEST, overtaken, PingReason::Timer);
+            assert_eq!(host.on_data(numbered(last)), Sighting::Again, "{last}");
+        }
+    }
+
+    /// The number of a host's message `count`.
+    fn numbered(count: u32) -> Seq {
+        Seq(u16::try_from(count % 65_536).expect("16 bits"))
+    }
+
+    const OLDEST: Duration = Duration::from_millis(100);
 
     #[test]
     fn a_host_out_of_reach_is_forgotten() {

@@ -12,6 +12,8 @@ pub const WINDOW: u16 = 4096;
 #[derive(Clone, Debug)]
 pub struct Window {
     newest: Seq,
+    /// How far `newest` went since the last [`Self::mark`], in numbers; the highest value for a leap.
+    progress: u32,
     delivered: Bits,
     started: Bits,
 }
@@ -31,6 +33,7 @@ impl Window {
     pub const fn new() -> Self {
         Self {
             newest: Seq(0),
+            progress: 0,
             delivered: Bits::CLEAR,
             started: Bits::CLEAR,
         }
@@ -68,9 +71,22 @@ impl Window {
         self.newest = seq;
     }
 
+    /// Marks the newest number, for [`Self::is_before_mark`].
+    pub const fn mark(&mut self) {
+        self.progress = 0;
+    }
+
+    /// Whether `seq` comes before the number that was the newest at the last mark, as far as that can be told.
+    #[must_use]
+    pub const fn is_before_mark(&self, seq: Seq) -> bool {
+        let behind = self.newest.0.wrapping_sub(seq.0);
+        behind <= u16::MAX / 2 && behind as u32 > self.progress
+    }
+
     fn look_up_in(&mut self, seq: Seq, record: Record) -> Sighting {
         if self.newest == Seq(0) {
             self.newest = seq;
+            self.progress = u32::MAX;
         }
         match place(self.newest, seq) {
             Place::Inside => {
@@ -83,9 +99,11 @@ impl Window {
             Place::Elsewhere => {
                 self.delivered = Bits::CLEAR;
                 self.started = Bits::CLEAR;
+                self.progress = u32::MAX;
             }
             Place::Ahead => {
                 let steps = seq.0.wrapping_sub(self.newest.0);
+                self.progress = self.progress.saturating_add(u32::from(steps));
                 for step in 1..=steps {
                     let passed = Seq(self.newest.0.wrapping_add(step));
                     self.delivered.clear(passed);
