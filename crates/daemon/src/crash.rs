@@ -34,6 +34,7 @@ pub(crate) fn end(host: &mut OsHost, text: &str) -> ! {
     for line in text.lines() {
         host.say(Priority::Emergency, line);
     }
+    host.log.stop_writer();
     host.dump_recorder();
     host.log.stop_recorder();
     std::process::abort()

@@ -108,6 +108,7 @@ impl Daemon {
         log.start_recorder(&state_dir);
         let signals =
             signals::open().map_err(|e| (Exit::Fatal, format!("Cannot watch signals: {e}")))?;
+        log.start_writer();
         let secrets = secrets::gather(&config).map_err(|text| (Exit::Config, text))?;
         let sockets = Sockets::open(&config).map_err(|text| (Exit::Fatal, text))?;
         let mut options = Options::of_this_machine();

@@ -4,11 +4,13 @@ mod flight;
 mod format;
 mod to_journal;
 mod to_syslog;
+mod writer;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fs::{File, OpenOptions};
 use std::io::Write;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 
 use ferrosync_executive::config::{Debug, Logger, LoggingConfig};
 use ferrosync_executive::log::{Priority, Record, Subsystem};
@@ -16,6 +18,7 @@ use ferrosync_executive::log::{Priority, Record, Subsystem};
 use flight::Flight;
 use to_journal::Journal;
 use to_syslog::Syslog;
+use writer::{Target, Writer};
 
 /// Where the daemon's lines go.
 #[derive(Debug)]
@@ -25,7 +28,8 @@ pub struct Log {
     syslog: Syslog,
     /// Takes the place of syslog and standard error.
     journal: Option<Journal>,
-    files: BTreeMap<String, File>,
+    files: BTreeMap<String, Arc<File>>,
+    writer: Writer,
     flight: Flight,
     /// Where recordings go; set when the daemon is in the background.
     state_dir: Option<PathBuf>,
@@ -54,6 +58,7 @@ impl Log {
             host,
             journal: Journal::detect(),
             files: BTreeMap::new(),
+            writer: Writer::default(),
             flight: Flight::early(),
             state_dir: None,
         };
@@ -116,6 +121,20 @@ impl Log {
         self.switch_recorder();
     }
 
+    /// From now on no file and nobody who reads standard error makes this process wait. Called when the process has
+    /// blocked the signals that it handles.
+    pub fn start_writer(&mut self) {
+        if let Err(e) = self.writer.start() {
+            let text = format!("Log lines are written at once, a slow disk holds up the node: {e}");
+            self.write(&Record::new(Subsystem::Main, Priority::Warning, text));
+        }
+    }
+
+    /// Waits until what was said is written, two seconds at most; what is said after this is written at once.
+    pub fn stop_writer(&mut self) {
+        self.writer.stop();
+    }
+
     /// Writes what the flight recorder holds into a file of the state directory; its name.
     ///
     /// # Errors
@@ -158,9 +177,10 @@ impl Log {
         let file = to(logger.to_logfile, logger.logfile_priority)
             .then_some(logger.logfile.as_ref())
             .flatten();
-        if let Some(file) = file.and_then(|name| self.files.get_mut(name)) {
-            let line = format::to_file(&self.config, record, &self.host);
-            let _disk_full = file.write_all(line.as_bytes());
+        if let Some(file) = file.and_then(|name| self.files.get(name)) {
+            let line = |record: &Record| format::to_file(&self.config, record, &self.host);
+            let to = Target::File(Arc::clone(file));
+            self.writer.write(to, line(record), |n| line(&lost(n)));
         }
         if let Some(journal) = self.journal.as_mut().filter(|_| stderr || syslog) {
             let message = format::to_syslog(&self.config, record);
@@ -174,9 +194,9 @@ impl Log {
             self.syslog.write(record.priority, &line);
         }
         if stderr {
-            let line = format::to_stderr(&self.config, record);
-            // Nobody may be listening any more; the other targets have the line.
-            let _lost = std::io::stderr().lock().write_all(line.as_bytes());
+            let line = |record: &Record| format::to_stderr(&self.config, record);
+            self.writer
+                .write(Target::Stderr, line(record), |n| line(&lost(n)));
         }
     }
 
@@ -197,7 +217,7 @@ impl Log {
             let opened = OpenOptions::new().append(true).create(true).open(&name);
             match opened {
                 Ok(file) => {
-                    self.files.insert(name, file);
+                    self.files.insert(name, Arc::new(file));
                 }
                 Err(error) if result.is_ok() => {
                     result = Err(NotOpened { file: name, error });
@@ -207,6 +227,11 @@ impl Log {
         }
         result
     }
+}
+
+fn lost(lines: u64) -> Record {
+    let text = format!("{lines} messages lost: what the log is written to is too slow");
+    Record::new(Subsystem::Main, Priority::Warning, text)
 }
 
 fn logfile(logger: &Logger) -> Option<String> {
@@ -227,9 +252,12 @@ const fn wanted(priority: Priority, limit: u8, debug: Debug) -> bool {
 #[cfg(test)]
 mod tests {
     use std::fs;
+    use std::io::{BufRead, BufReader};
     use std::path::Path;
 
     use ferrosync_executive::config::Timestamp;
+    use nix::sys::stat::Mode;
+    use nix::unistd::mkfifo;
 
     use super::*;
 
@@ -302,6 +330,48 @@ mod tests {
         ] {
             assert_eq!(wanted(priority, limit, debug), expected, "{priority:?}");
         }
+    }
+
+    /// A pipe that nobody reads holds far less. Without a thread the test would never end.
+    #[test]
+    fn a_target_that_takes_nothing_stops_nobody() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("log");
+        mkfifo(&path, Mode::S_IRWXU).expect("a pipe");
+        let pipe = OpenOptions::new().read(true).write(true).open(&path);
+        let mut pipe = BufReader::new(pipe.expect("it is there"));
+        let mut log = Log::open(to_file(&path, Debug::Off));
+        log.start_writer();
+        let said = 20_000;
+        for _ in 0..said {
+            say(&mut log, Priority::Notice, &"x".repeat(100));
+        }
+        // The pipe is given room until the writer has told of all that found none.
+        let mut lost = 0;
+        while lost < said / 2 {
+            let mut line = String::new();
+            pipe.read_line(&mut line).expect("it can be read");
+            let told = line.split_once(" messages lost");
+            let told = told.and_then(|(before, _)| before.rsplit(' ').next());
+            lost += told.map_or(0, |n| n.parse::<u32>().expect("a number"));
+            say(&mut log, Priority::Notice, "anything");
+        }
+    }
+
+    #[test]
+    fn everything_is_written_in_order_before_the_end() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("log");
+        let mut log = Log::open(to_file(&path, Debug::Off));
+        say(&mut log, Priority::Notice, "0");
+        log.start_writer();
+        for n in 1..1_000 {
+            say(&mut log, Priority::Notice, &n.to_string());
+        }
+        log.stop_writer();
+        say(&mut log, Priority::Notice, "1000");
+        let expected: Vec<String> = (0..=1_000).map(|n| n.to_string()).collect();
+        assert_eq!(texts(&path), expected);
     }
 
     #[test]
