@@ -84,6 +84,8 @@ pub(crate) fn carry_out<'b>(
             at_ms: milliseconds_since_1970(),
         }),
         HostRequest::Machine(end) => {
+            // Why, has been said.
+            host.log.stop_writer();
             let text = machine::take_down(end);
             host.say(Priority::Critical, text);
             None

@@ -28,10 +28,17 @@ enum Rhythm {
     /// The token stays away, or nobody knows when it comes, or nothing is to be done about it.
     #[default]
     Slow,
-    /// The last rotation took less than [`QUICK`] and brought no request.
+    /// The last rotation took less than [`QUICK`] and brought no request, and nothing was left to be sent after it.
     Calm,
     /// The last rotation took less than [`QUICK`] and brought more than [`FEW`] requests.
     Busy,
+}
+
+/// What a node has to send behind the token that it passed on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Left {
+    Nothing,
+    Something,
 }
 
 impl Attention {
@@ -44,12 +51,12 @@ impl Attention {
         }
     }
 
-    /// This node passes the token on.
-    pub(crate) fn token_passed(&mut self, now: Instant) {
+    /// This node passed the token on; `left` is what it still has to send.
+    pub(crate) fn token_passed(&mut self, now: Instant, left: Left) {
         let before = self.passed.replace(now);
         let quick = before.is_some_and(|before| now.since(before) < QUICK);
         self.rhythm = match std::mem::take(&mut self.served) {
-            0 if quick => Rhythm::Calm,
+            0 if quick && left == Left::Nothing => Rhythm::Calm,
             served if quick && served > FEW => Rhythm::Busy,
             _ => Rhythm::Slow,
         };
@@ -95,7 +102,7 @@ mod tests {
         for _ in 0..requests {
             attention.request_served();
         }
-        attention.token_passed(at(us));
+        attention.token_passed(at(us), Left::Nothing);
     }
 
     #[test]
@@ -133,6 +140,18 @@ mod tests {
         assert!(attention.expects_token(at(1_310)));
         visit(&mut attention, 2_300, 0);
         assert!(!attention.expects_token(at(2_310)), "the token was held");
+    }
+
+    /// A long message takes many rotations: processors are not for waiting then.
+    #[test]
+    fn who_has_much_to_send_sleeps() {
+        let mut attention = Attention::new(2);
+        for us in [1_000, 1_100, 1_200] {
+            attention.token_passed(at(us), Left::Something);
+            assert!(!attention.expects_token(at(us + 10)));
+        }
+        attention.token_passed(at(1_300), Left::Nothing);
+        assert!(attention.expects_token(at(1_310)));
     }
 
     #[test]

@@ -14,7 +14,7 @@ use nix::sys::epoll::{Epoll, EpollCreateFlags, EpollEvent, EpollFlags, EpollTime
 use nix::sys::signalfd::SignalFd;
 
 use crate::answers;
-use crate::attention::{self, Attention};
+use crate::attention::{self, Attention, Left};
 use crate::clock::Clock;
 use crate::host::OsHost;
 use crate::signals;
@@ -246,7 +246,11 @@ impl EventLoop {
             if self.host.sockets.passes_token() {
                 // Our clients hear of what they sent before the kernel works for the others.
                 self.host.ipc.notify();
-                self.attention.token_passed(now);
+                let left = match self.node.core().pg().is_idle() {
+                    true => Left::Nothing,
+                    false => Left::Something,
+                };
+                self.attention.token_passed(now, left);
                 break;
             }
         }

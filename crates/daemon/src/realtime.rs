@@ -7,11 +7,11 @@ use ferrosync_executive::config::{MoveToRootCgroup, Nice, SystemConfig};
 use ferrosync_executive::log::{Priority, Record, Subsystem};
 use nix::sys::mman::{MlockAllFlags, mlockall};
 use nix::sys::resource::{RLIM_INFINITY, Resource, setrlimit};
+use thread_priority::ThreadPriority;
 use thread_priority::unix::{
-    NormalThreadSchedulePolicy, RealtimeThreadSchedulePolicy, ThreadSchedulePolicy,
-    set_thread_priority_and_policy, thread_native_id,
+    RealtimeThreadSchedulePolicy, ThreadSchedulePolicy, set_thread_priority_and_policy,
+    thread_native_id,
 };
-use thread_priority::{ThreadPriority, ThreadPriorityValue};
 
 /// Takes what the configuration asks for and the system grants, and says what it does not grant.
 #[must_use]
@@ -88,18 +88,6 @@ fn round_robin() -> Result<(), thread_priority::Error> {
     )
 }
 
-/// Gives the calling thread the priority of ordinary processes: only the one that runs the node needs more.
-pub(crate) fn renounce() {
-    let Ok(nice_0) = ThreadPriorityValue::try_from(ORDINARY) else {
-        return;
-    };
-    let _it_was_ordinary_before = set_thread_priority_and_policy(
-        thread_native_id(),
-        ThreadPriority::Crossplatform(nice_0),
-        ThreadSchedulePolicy::Normal(NormalThreadSchedulePolicy::Other),
-    );
-}
-
 fn renice(nice: i32) -> rustix::io::Result<()> {
     rustix::process::setpriority_pgrp(None, nice)
 }
@@ -122,8 +110,6 @@ fn warning(text: String) -> Record {
 
 /// Where systemd mounts them; so does corosync look for them.
 const CGROUPS: &str = "/sys/fs/cgroup";
-/// Of `thread-priority`'s 0 to 99, on which 49 is nice value 0.
-const ORDINARY: u8 = 49;
 const NICE_MAX: i32 = -20;
 const NICE_MIN: i32 = 19;
 

@@ -6,11 +6,11 @@ use core::net::{IpAddr, SocketAddr};
 use std::collections::BTreeMap;
 
 use ferrosync_wire::knet::{PingReason, Seq};
-use ferrosync_wire::{Duration, Instant, LinkId};
+use ferrosync_wire::{Instant, LinkId};
 
 use crate::crypto::Overhead;
 use crate::defrag::{Defrag, Fragment, Outcome};
-use crate::link::{Heartbeat, HeartbeatConfig, State};
+use crate::link::{Heartbeat, HeartbeatConfig, Peer, State};
 use crate::mtu::Family;
 use crate::pmtud::PathMtu;
 use crate::stats::LinkStats;
@@ -180,16 +180,18 @@ impl Host {
         changed
     }
 
-    /// Learns from a ping whether the host started anew (threads_rx.c:_parse_recv_from_links). `oldest` is how long a
-    /// ping may have been on its way.
-    pub(crate) fn on_ping(&mut self, now: Instant, oldest: Duration, seq: Seq, reason: PingReason) {
+    /// Learns from a ping over a link whether the host started anew (threads_rx.c:_parse_recv_from_links).
+    pub(crate) fn on_ping(&mut self, now: Instant, id: LinkId, seq: Seq, reason: PingReason) {
         match reason {
             PingReason::Timer => {
                 // Before its first message a host has the number 0, and never again. C compares with the ping before, and
                 // does not see a host that ended between its first message and its next ping (D-59).
                 let new = seq == Seq(0) && self.window.newest() != Seq(0);
-                if new || self.is_of_another_life(now, oldest, seq) {
+                if new || self.is_of_another_life(now, id, seq) {
                     self.forget(seq);
+                    for link in self.links.values_mut() {
+                        link.heartbeat.handle_ping(Peer::Started);
+                    }
                 }
             }
             PingReason::Seq => {
@@ -220,9 +222,13 @@ impl Host {
         self.window.mark_delivered(seq);
     }
 
-    /// Whether a ping counts fewer messages than had arrived longer ago than it can have been on its way: every ping with
-    /// the number 0 of a new start was lost (D-59).
-    fn is_of_another_life(&mut self, now: Instant, oldest: Duration, seq: Seq) -> bool {
+    /// Whether a ping counts fewer messages than had arrived longer ago than it was on its way: every ping with the number
+    /// 0 of a new start was lost (D-59). Only links that are up are known to be as quick as that.
+    fn is_of_another_life(&mut self, now: Instant, id: LinkId, seq: Seq) -> bool {
+        let link = self.links.get(&id).filter(|link| link.is_up());
+        let Some(oldest) = link.map(|link| link.config.heartbeat.pong_timeout) else {
+            return false;
+        };
         let ripe = |marked| now.since(marked) >= oldest;
         let another = self.marked.is_some_and(ripe) && self.window.is_before_mark(seq);
         if self.marked.is_none_or(ripe) {
@@ -336,7 +342,7 @@ mod tests {
             host.on_data(Seq(50));
             host.mark_delivered(Seq(50));
             for &(seq, reason) in *pings {
-                host.on_ping(Instant::ORIGIN, OLDEST, Seq(seq), reason);
+                host.on_ping(Instant::ORIGIN, LinkId(0), Seq(seq), reason);
             }
             assert_eq!(host.on_data(Seq(50)), *expected, "{pings:?}");
         }
@@ -345,26 +351,29 @@ mod tests {
     /// A host ended at message 1,041 and started anew; the first ping of its that arrives says 1 already.
     #[test]
     fn a_peer_whose_first_pings_are_lost_is_heard_after_the_next() {
-        let start = Instant::ORIGIN;
-        // When pings arrived after message 1,041, their numbers, and whether message 2 is news.
-        let cases: &[(&[(Duration, u16)], Sighting)] = &[
-            (&[(OLDEST, 1)], Sighting::First),
-            (&[(OLDEST, 1_040)], Sighting::First),
-            (&[(OLDEST, 1_041)], Sighting::Again),
-            (&[(OLDEST, 2_000)], Sighting::Again),
+        type Ping = (Duration, u8, u16);
+        // When pings arrived after message 1,041, over which link, their numbers, and whether message 2 is news.
+        let cases: &[(&[Ping], Sighting)] = &[
+            (&[(OLDEST, 0, 1)], Sighting::First),
+            (&[(OLDEST, 0, 1_040)], Sighting::First),
+            (&[(OLDEST, 0, 1_041)], Sighting::Again),
+            (&[(OLDEST, 0, 2_000)], Sighting::Again),
             // It may have been on its way while messages passed it.
-            (&[(OLDEST / 2, 1)], Sighting::Again),
-            (&[(OLDEST / 2, 1), (OLDEST * 2, 1)], Sighting::First),
+            (&[(OLDEST / 2, 0, 1)], Sighting::Again),
+            (&[(OLDEST / 2, 0, 1), (OLDEST * 2, 0, 1)], Sighting::First),
+            // Who knows how slow a link is that is down.
+            (&[(OLDEST, 1, 1)], Sighting::Again),
         ];
         for (pings, expected) in cases {
-            let mut host = host(Policy::Passive, &[1]);
+            let mut host = host(Policy::Passive, &[1, 1]);
+            take_down(&mut host, LinkId(1));
             for seq in 1..=1_041 {
                 host.on_data(Seq(seq));
                 host.mark_delivered(Seq(seq));
             }
-            host.on_ping(start, OLDEST, Seq(1_041), PingReason::Timer);
-            for &(after, seq) in *pings {
-                host.on_ping(start + after, OLDEST, Seq(seq), PingReason::Timer);
+            ping(&mut host, Duration::ZERO, 0, Seq(1_041));
+            for &(after, link, seq) in *pings {
+                ping(&mut host, after, link, Seq(seq));
             }
             assert_eq!(host.on_data(Seq(2)), *expected, "{pings:?}");
         }
@@ -373,28 +382,51 @@ mod tests {
     /// Messages that arrive between two pings excuse a ping that they overtook, and a number that wraps.
     #[test]
     fn a_ping_that_was_overtaken_changes_nothing() {
-        for last in [2_000_u32, 65_000, 70_000, 150_000] {
+        for last in [2_000_u32, 65_000, 66_000, 150_000] {
             let mut host = host(Policy::Passive, &[1]);
             host.on_data(Seq(1_000));
-            host.on_ping(Instant::ORIGIN, OLDEST, Seq(1_000), PingReason::Timer);
-            for seq in 1_001..=last {
-                let seq = numbered(seq);
-                host.on_data(seq);
-                host.mark_delivered(seq);
+            ping(&mut host, Duration::ZERO, 0, Seq(1_000));
+            for count in 1_001..=last {
+                host.on_data(numbered(count));
+                host.mark_delivered(numbered(count));
             }
-            let overtaken = numbered(last - 500);
-            let later = Instant::ORIGIN + OLDEST;
-            host.on_ping(later, OLDEST, overtaken, PingReason::Timer);
+            ping(&mut host, OLDEST, 0, numbered(last - 700));
             assert_eq!(host.on_data(numbered(last)), Sighting::Again, "{last}");
         }
     }
 
-    /// The number of a host's message `count`.
-    fn numbered(count: u32) -> Seq {
-        Seq(u16::try_from(count % 65_536).expect("16 bits"))
+    /// A ping that another one overtook tells nothing where the window has just begun anew.
+    #[test]
+    fn a_new_start_is_not_seen_twice() {
+        let mut host = host(Policy::Passive, &[1]);
+        host.on_data(Seq(1_000));
+        ping(&mut host, Duration::ZERO, 0, Seq(1_000));
+        for seq in [8_191, 8_192] {
+            host.on_ping(Instant::ORIGIN, LinkId(0), Seq(seq), PingReason::Seq);
+        }
+        host.on_data(Seq(8_193));
+        host.mark_delivered(Seq(8_193));
+        ping(&mut host, OLDEST, 0, Seq(8_191));
+        assert_eq!(host.on_data(Seq(8_193)), Sighting::Again);
     }
 
-    const OLDEST: Duration = Duration::from_millis(100);
+    fn ping(host: &mut Host, after: Duration, link: u8, seq: Seq) {
+        let now = Instant::ORIGIN + after;
+        host.on_ping(now, LinkId(link), seq, PingReason::Timer);
+    }
+
+    fn take_down(host: &mut Host, link: LinkId) {
+        let link = host.links.get_mut(&link).expect("it is there");
+        link.heartbeat = Heartbeat::new(link.config.heartbeat);
+    }
+
+    /// The number of a host's message `count`: 0 is for none.
+    fn numbered(count: u32) -> Seq {
+        Seq(u16::try_from((count - 1) % 65_535 + 1).expect("16 bits"))
+    }
+
+    /// The `pong_timeout` of the links of [`host`].
+    const OLDEST: Duration = Duration::from_secs(1);
 
     #[test]
     fn a_host_out_of_reach_is_forgotten() {

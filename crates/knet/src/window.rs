@@ -12,7 +12,7 @@ pub const WINDOW: u16 = 4096;
 #[derive(Clone, Debug)]
 pub struct Window {
     newest: Seq,
-    /// How far `newest` went since the last [`Self::mark`], in numbers; the highest value for a leap.
+    /// How far `newest` went since the last [`Self::mark`], in numbers; the highest value where that is not known.
     progress: u32,
     delivered: Bits,
     started: Bits,
@@ -33,7 +33,7 @@ impl Window {
     pub const fn new() -> Self {
         Self {
             newest: Seq(0),
-            progress: 0,
+            progress: u32::MAX,
             delivered: Bits::CLEAR,
             started: Bits::CLEAR,
         }
@@ -76,17 +76,17 @@ impl Window {
         self.progress = 0;
     }
 
-    /// Whether `seq` comes before the number that was the newest at the last mark, as far as that can be told.
+    /// Whether `seq` comes before the number that was the newest at the last mark, and not so long before that
+    /// [`Self::look_up`] would see a leap.
     #[must_use]
     pub const fn is_before_mark(&self, seq: Seq) -> bool {
         let behind = self.newest.0.wrapping_sub(seq.0);
-        behind <= u16::MAX / 2 && behind as u32 > self.progress
+        behind < WINDOW && behind as u32 > self.progress
     }
 
     fn look_up_in(&mut self, seq: Seq, record: Record) -> Sighting {
         if self.newest == Seq(0) {
             self.newest = seq;
-            self.progress = u32::MAX;
         }
         match place(self.newest, seq) {
             Place::Inside => {

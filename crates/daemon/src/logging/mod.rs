@@ -130,7 +130,8 @@ impl Log {
         }
     }
 
-    /// Waits until what was said is written, two seconds at most; what is said after this is written at once.
+    /// Waits until what was said is written, half a second at most. What is said after this is written at once, or not at
+    /// all if that was not enough.
     pub fn stop_writer(&mut self) {
         self.writer.stop();
     }
@@ -356,6 +357,12 @@ mod tests {
             lost += told.map_or(0, |n| n.parse::<u32>().expect("a number"));
             say(&mut log, Priority::Notice, "anything");
         }
+        // Nor does the end.
+        for _ in 0..said {
+            say(&mut log, Priority::Notice, &"x".repeat(100));
+        }
+        log.stop_writer();
+        say(&mut log, Priority::Notice, "nobody will read this");
     }
 
     #[test]

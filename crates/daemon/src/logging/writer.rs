@@ -1,15 +1,18 @@
 //! Lines to files and to standard error, written by a thread: the ring must not wait for a disk, nor for whoever reads.
+//!
+//! The thread has the priority of the one that runs the node: they share the locks of the queue and of the allocator, and
+//! neither may wait for a thread that has to wait for others (main.c:main, v3.1.7, ends where it cannot have it so).
 
 use std::fs::File;
 use std::io::{self, Write};
 use std::sync::Arc;
-use std::sync::mpsc::{Receiver, SyncSender, TrySendError, channel, sync_channel};
+use std::sync::mpsc::{
+    Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel,
+};
 use std::thread;
 use std::time::Duration;
 
 use nix::sys::signal::SigSet;
-
-use crate::realtime;
 
 /// Where a line goes.
 #[derive(Clone, Debug)]
@@ -18,12 +21,22 @@ pub(super) enum Target {
     Stderr,
 }
 
-/// Writes lines in their order. Before [`Self::start`] and after [`Self::stop`] at once, else by a thread.
+/// Writes lines in their order.
 #[derive(Debug, Default)]
 pub(super) struct Writer {
-    thread: Option<Thread>,
+    how: How,
     /// Lines that found the queue full and were not told of.
     lost: u64,
+}
+
+#[derive(Debug, Default)]
+enum How {
+    /// Before [`Writer::start`], and after [`Writer::stop`].
+    #[default]
+    AtOnce,
+    ByThread(Thread),
+    /// The thread did not come to an end: whoever writes to the same target would not either.
+    Never,
 }
 
 #[derive(Debug)]
@@ -53,21 +66,22 @@ impl Writer {
         let run = move || {
             let _until_the_end = alive;
             let _those_of_the_process_stay_with_the_loop = SigSet::all().thread_block();
-            realtime::renounce();
             for line in waiting {
                 line.to.write(&line.text);
             }
         };
         let builder = thread::Builder::new().name("log".to_owned());
         builder.stack_size(STACK).spawn(run)?;
-        self.thread = Some(Thread { lines, ended });
+        self.how = How::ByThread(Thread { lines, ended });
         Ok(())
     }
 
     /// Takes a line. One that finds the queue full is lost; how many were, a line of `notice` says before the next.
     pub(super) fn write(&mut self, to: Target, text: String, notice: impl FnOnce(u64) -> String) {
-        let Some(thread) = &self.thread else {
-            return to.write(&text);
+        let thread = match &self.how {
+            How::ByThread(thread) => thread,
+            How::AtOnce => return to.write(&text),
+            How::Never => return,
         };
         if self.lost > 0 {
             match thread.post(to.clone(), notice(self.lost)) {
@@ -85,9 +99,11 @@ impl Writer {
 
     /// Waits for the thread to write what it has, but not for ever.
     pub(super) fn stop(&mut self) {
-        if let Some(Thread { lines, ended }) = self.thread.take() {
+        if let How::ByThread(Thread { lines, ended }) = std::mem::take(&mut self.how) {
             drop(lines);
-            let _ended_or_stuck = ended.recv_timeout(LAST_WORDS);
+            if ended.recv_timeout(LAST_WORDS) == Err(RecvTimeoutError::Timeout) {
+                self.how = How::Never;
+            }
         }
     }
 }
@@ -125,6 +141,6 @@ impl Target {
 /// v2.0.6).
 const WAITING_MAX: usize = 4_096;
 /// How long the end of the process waits for them.
-const LAST_WORDS: Duration = Duration::from_secs(2);
+const LAST_WORDS: Duration = Duration::from_millis(500);
 /// Bytes; they are locked into memory like all others.
 const STACK: usize = 128 << 10;

@@ -60,10 +60,8 @@ impl Knet {
                 let new = ping.seq == Seq(0) && ping.reason == PingReason::Timer;
                 let peer = if new { Peer::Started } else { Peer::Runs };
                 link.heartbeat.handle_ping(peer);
-                // With a longer way than this the link would be down.
-                let oldest = link.config.heartbeat.pong_timeout;
                 if let Some(host) = self.hosts.get_mut(&from) {
-                    host.on_ping(now, oldest, ping.seq, ping.reason);
+                    host.on_ping(now, id, ping.seq, ping.reason);
                 }
                 self.push(Packet::Pong(ping), from, id);
             }
