@@ -18,7 +18,7 @@ use ferrosync_executive::log::{Priority, Record, Subsystem};
 use flight::Flight;
 use to_journal::Journal;
 use to_syslog::Syslog;
-use writer::{Target, Writer};
+use writer::{LogFile, Target, Writer};
 
 /// Where the daemon's lines go.
 #[derive(Debug)]
@@ -28,7 +28,7 @@ pub struct Log {
     syslog: Syslog,
     /// Takes the place of syslog and standard error.
     journal: Option<Journal>,
-    files: BTreeMap<String, Arc<File>>,
+    files: BTreeMap<String, Arc<LogFile>>,
     writer: Writer,
     flight: Flight,
     /// Where recordings go; set when the daemon is in the background.
@@ -90,12 +90,15 @@ impl Log {
     /// # Errors
     /// A file that cannot be opened, the first of them; such files are written to as before.
     pub fn reopen(&mut self) -> Result<(), NotOpened> {
-        let old = std::mem::take(&mut self.files);
-        let result = self.open_files();
-        for (name, file) in old {
-            self.files.entry(name).or_insert(file);
+        let mut result = Ok(());
+        for (name, old) in &self.files {
+            match open(name) {
+                Ok(file) => old.replace(file),
+                Err(failed) => result = result.and(Err(failed)),
+            }
         }
-        result
+        let opened = self.open_files();
+        result.and(opened)
     }
 
     /// Starts the flight recorder of this process, if it is configured, and saves what daemons recorded that ended
@@ -215,19 +218,23 @@ impl Log {
             if self.files.contains_key(&name) {
                 continue;
             }
-            let opened = OpenOptions::new().append(true).create(true).open(&name);
-            match opened {
+            match open(&name) {
                 Ok(file) => {
-                    self.files.insert(name, Arc::new(file));
+                    self.files.insert(name, Arc::new(LogFile::new(file)));
                 }
-                Err(error) if result.is_ok() => {
-                    result = Err(NotOpened { file: name, error });
-                }
-                Err(_) => {}
+                Err(failed) => result = result.and(Err(failed)),
             }
         }
         result
     }
+}
+
+fn open(name: &str) -> Result<File, NotOpened> {
+    let opened = OpenOptions::new().append(true).create(true).open(name);
+    opened.map_err(|error| NotOpened {
+        file: name.to_owned(),
+        error,
+    })
 }
 
 fn lost(lines: u64) -> Record {
@@ -253,8 +260,9 @@ const fn wanted(priority: Priority, limit: u8, debug: Debug) -> bool {
 #[cfg(test)]
 mod tests {
     use std::fs;
-    use std::io::{BufRead, BufReader};
+    use std::io::{BufRead, BufReader, Read};
     use std::path::Path;
+    use std::time::{Duration, Instant};
 
     use ferrosync_executive::config::Timestamp;
     use nix::sys::stat::Mode;
@@ -363,6 +371,31 @@ mod tests {
         }
         log.stop_writer();
         say(&mut log, Priority::Notice, "nobody will read this");
+    }
+
+    /// Also of what waits: the pipe that takes nothing stands for a slow disk.
+    #[test]
+    fn nothing_is_written_to_a_rotated_file() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("log");
+        mkfifo(&path, Mode::S_IRWXU).expect("a pipe");
+        let pipe = OpenOptions::new().read(true).write(true).open(&path);
+        let mut pipe = pipe.expect("it is there");
+        let mut log = Log::open(to_file(&path, Debug::Off));
+        log.start_writer();
+        for _ in 0..2_000 {
+            say(&mut log, Priority::Notice, &"x".repeat(100));
+        }
+        fs::rename(&path, dir.path().join("old")).expect("same directory");
+        log.reopen().expect("it can be");
+        // Lets the line through that the thread is at.
+        let read = pipe.read(&mut [0; 8_192]).expect("something");
+        assert!(read > 0);
+        let deadline = Instant::now() + Duration::from_secs(60);
+        while texts(&path).len() < 1_000 {
+            assert!(Instant::now() < deadline, "lines that waited are lost");
+            std::thread::yield_now();
+        }
     }
 
     #[test]

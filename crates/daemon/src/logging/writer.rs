@@ -5,10 +5,10 @@
 
 use std::fs::File;
 use std::io::{self, Write};
-use std::sync::Arc;
 use std::sync::mpsc::{
     Receiver, RecvTimeoutError, SyncSender, TrySendError, channel, sync_channel,
 };
+use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::Duration;
 
@@ -17,8 +17,28 @@ use nix::sys::signal::SigSet;
 /// Where a line goes.
 #[derive(Clone, Debug)]
 pub(super) enum Target {
-    File(Arc<File>),
+    File(Arc<LogFile>),
     Stderr,
+}
+
+/// A file that can be replaced by one of the same name, for the lines that wait too: who has rotated the old one may
+/// compress it at once (libqb `log_file.c:qb_log_file_reopen`, v2.0.6, locks its thread).
+#[derive(Debug)]
+pub(super) struct LogFile(Mutex<Arc<File>>);
+
+impl LogFile {
+    pub(super) fn new(file: File) -> Self {
+        Self(Mutex::new(Arc::new(file)))
+    }
+
+    pub(super) fn replace(&self, file: File) {
+        *self.0.lock().unwrap_or_else(PoisonError::into_inner) = Arc::new(file);
+    }
+
+    /// Writing is not done under the lock: it can take for ever.
+    fn current(&self) -> Arc<File> {
+        Arc::clone(&self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
 }
 
 /// Writes lines in their order.
@@ -131,7 +151,7 @@ impl Target {
     /// Nothing is to be done about a full disk, or where nobody listens any more; other targets have the line.
     fn write(&self, text: &str) {
         let _lost = match self {
-            Self::File(file) => (&**file).write_all(text.as_bytes()),
+            Self::File(file) => (&*file.current()).write_all(text.as_bytes()),
             Self::Stderr => io::stderr().lock().write_all(text.as_bytes()),
         };
     }
