@@ -386,6 +386,8 @@ mod tests {
         for _ in 0..2_000 {
             say(&mut log, Priority::Notice, &"x".repeat(100));
         }
+        // The thread has begun with the first line, of which the rest is in the pipe.
+        pipe.read_exact(&mut [0]).expect("a byte");
         fs::rename(&path, dir.path().join("old")).expect("same directory");
         log.reopen().expect("it can be");
         // Lets the line through that the thread is at.
