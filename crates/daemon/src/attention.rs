@@ -23,10 +23,9 @@ pub(crate) struct Attention {
     rhythm: Rhythm,
 }
 
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 enum Rhythm {
     /// The token stays away, or nobody knows when it comes, or nothing is to be done about it.
-    #[default]
     Slow,
     /// The last rotation took less than [`QUICK`] and brought no request, and nothing was left to be sent after it.
     Calm,

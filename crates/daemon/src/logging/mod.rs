@@ -341,14 +341,19 @@ mod tests {
         }
     }
 
+    /// A pipe that takes what it holds and no more until somebody reads.
+    fn pipe(path: &Path) -> File {
+        mkfifo(path, Mode::S_IRWXU).expect("a pipe");
+        let pipe = OpenOptions::new().read(true).write(true).open(path);
+        pipe.expect("it is there")
+    }
+
     /// A pipe that nobody reads holds far less. Without a thread the test would never end.
     #[test]
     fn a_target_that_takes_nothing_stops_nobody() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("log");
-        mkfifo(&path, Mode::S_IRWXU).expect("a pipe");
-        let pipe = OpenOptions::new().read(true).write(true).open(&path);
-        let mut pipe = BufReader::new(pipe.expect("it is there"));
+        let mut pipe = BufReader::new(pipe(&path));
         let mut log = Log::open(to_file(&path, Debug::Off));
         log.start_writer();
         let said = 20_000;
@@ -378,9 +383,7 @@ mod tests {
     fn nothing_is_written_to_a_rotated_file() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("log");
-        mkfifo(&path, Mode::S_IRWXU).expect("a pipe");
-        let pipe = OpenOptions::new().read(true).write(true).open(&path);
-        let mut pipe = pipe.expect("it is there");
+        let mut pipe = pipe(&path);
         let mut log = Log::open(to_file(&path, Debug::Off));
         log.start_writer();
         for _ in 0..2_000 {
