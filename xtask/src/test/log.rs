@@ -73,7 +73,7 @@ fn starts(line: &str) -> Option<usize> {
     match line {
         "failures:" => Some(FAILURES),
         _ if line.starts_with("error") || line.starts_with("warning") => Some(COMPLAINT),
-        _ if line.starts_with("E: ") => Some(1),
+        _ if line.starts_with("E: ") || line.contains(": FAILED in ") => Some(1),
         _ => None,
     }
 }

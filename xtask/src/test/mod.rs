@@ -56,16 +56,28 @@ pub(crate) fn run(workspace: &Workspace, args: &Args) -> anyhow::Result<()> {
 #[derive(Default)]
 pub(crate) struct Report {
     passed: usize,
-    failed: Vec<(&'static str, anyhow::Error)>,
-    not_run: Vec<String>,
+    failed: Vec<Failure>,
+    /// What was not run, by the reason.
+    not_run: Vec<(String, Vec<String>)>,
     /// What the programs of the step that runs print.
     log: Option<Log>,
+}
+
+/// A step that failed.
+struct Failure {
+    step: &'static str,
+    error: anyhow::Error,
+    /// Why, as far as the step's log knows, and where that is.
+    told: Vec<String>,
 }
 
 impl Report {
     /// Notes that `what` was not run.
     pub(crate) fn not_run(&mut self, what: &str, why: &str) {
-        self.not_run.push(format!("{what}: {why}"));
+        match self.not_run.iter_mut().find(|(known, _)| known == why) {
+            Some((_, whats)) => whats.push(what.to_owned()),
+            None => self.not_run.push((why.to_owned(), vec![what.to_owned()])),
+        }
     }
 
     /// Runs `command` as a part of the step; what it prints goes to the step's log.
@@ -88,52 +100,58 @@ impl Report {
         let took = seconds(start.elapsed());
         match &outcome {
             Ok(()) => println!("-- {}: done in {took}", step.name),
-            Err(error) => {
-                println!("-- {}: FAILED in {took}: {error:#}", step.name);
-                self.tell();
-            }
+            Err(error) => println!("-- {}: FAILED in {took}: {error:#}", step.name),
         }
         self.note(step.name, outcome);
     }
 
-    /// Prints why the step failed, as far as its log knows.
-    fn tell(&self) {
-        let text = self.text().unwrap_or_default();
-        for line in log::telling(&text) {
-            println!("   {line}");
-        }
-        if let Some(log) = &self.log
-            && !text.is_empty()
-        {
-            println!("   (all of it: {})", log.path().display());
+    fn note(&mut self, step: &'static str, outcome: anyhow::Result<()>) {
+        match outcome {
+            Ok(()) => self.passed += 1,
+            Err(error) => {
+                let told = self.why();
+                self.failed.push(Failure { step, error, told });
+            }
         }
     }
 
-    fn note(&mut self, name: &'static str, outcome: anyhow::Result<()>) {
-        match outcome {
-            Ok(()) => self.passed += 1,
-            Err(error) => self.failed.push((name, error)),
+    /// Why the step failed, as far as its log knows.
+    fn why(&self) -> Vec<String> {
+        let text = self.text().unwrap_or_default();
+        let mut told: Vec<String> = log::telling(&text).into_iter().map(String::from).collect();
+        if let Some(log) = &self.log
+            && !told.is_empty()
+        {
+            told.push(format!("(all of it: {})", log.path().display()));
         }
+        told
     }
 
     fn finish(self) -> anyhow::Result<()> {
-        println!();
-        for line in &self.not_run {
-            println!("NOT RUN: {line}");
-        }
-        for (name, error) in &self.failed {
-            println!("FAILED: {name}: {error:#}");
-        }
-        let (passed, failed, not_run) = (self.passed, self.failed.len(), self.not_run.len());
-        println!("xtask test: {passed} steps done, {failed} failed, {not_run} things not run");
-        self.verdict()
-    }
-
-    fn verdict(&self) -> anyhow::Result<()> {
+        println!("\n{}", self.closing());
         match self.failed.len() {
             0 => Ok(()),
             failed => bail!("{failed} step(s) failed"),
         }
+    }
+
+    /// The last words. What failed, and why, comes after all else: the end of a long output is what is read, or kept.
+    fn closing(&self) -> String {
+        let mut lines: Vec<String> = Vec::new();
+        for (why, what) in &self.not_run {
+            lines.push(format!("NOT RUN: {}: {why}", what.join(", ")));
+        }
+        for Failure { step, error, told } in &self.failed {
+            lines.push(format!("FAILED: {step}: {error:#}"));
+            lines.extend(told.iter().map(|line| format!("   {line}")));
+        }
+        let not_run: usize = self.not_run.iter().map(|(_, what)| what.len()).sum();
+        lines.push(format!(
+            "xtask test: {} steps done, {} failed, {not_run} things not run",
+            self.passed,
+            self.failed.len(),
+        ));
+        lines.join("\n")
     }
 }
 
@@ -189,19 +207,31 @@ mod tests {
     }
 
     #[test]
-    fn a_failed_step_fails_the_run() {
+    fn a_failed_step_fails_the_run_and_is_told_last() {
         let mut report = Report::default();
+        report.not_run("b", "no namespaces");
         report.note("a", Err(anyhow::anyhow!("planted")));
-        report.note("b", Ok(()));
-        assert_eq!((report.passed, report.failed.len()), (1, 1));
-        assert!(report.verdict().is_err());
+        report.note("c", Ok(()));
+        report.failed[0].told.push("the reason".into());
+        assert_eq!(
+            report.closing(),
+            "NOT RUN: b: no namespaces\nFAILED: a: planted\n   the reason\n\
+             xtask test: 1 steps done, 1 failed, 1 things not run"
+        );
+        report.finish().unwrap_err();
     }
 
     #[test]
     fn what_was_not_run_does_not_fail_the_run() {
         let mut report = Report::default();
         report.not_run("a", "no namespaces");
-        assert!(report.verdict().is_ok());
-        assert_eq!(report.not_run, ["a: no namespaces"]);
+        report.not_run("b", "no time");
+        report.not_run("c", "no namespaces");
+        assert_eq!(
+            report.closing(),
+            "NOT RUN: a, c: no namespaces\nNOT RUN: b: no time\n\
+             xtask test: 0 steps done, 0 failed, 3 things not run"
+        );
+        report.finish().unwrap();
     }
 }
