@@ -4,7 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 
 use bytes::{Bytes, BytesMut};
 use ferrosync_knet::crypto::{
-    Cipher, ClearTraffic, Crypto, Hash, Instance, Ivs, Key, Opened, Slot, Suite,
+    Cipher, ClearTraffic, Crypto, Hash, Instance, Ivs, Key, Opened, Opens, Slot, Suite,
 };
 use ferrosync_knet::handle::{Destination, Input, Knet, KnetConfig, Output, Sources, Ways};
 use ferrosync_knet::host::{LinkConfig, Policy};
@@ -147,7 +147,7 @@ impl Node {
     /// As a peer with the key sends it. Returns the datagrams that come of it.
     fn packet(&mut self, source: u8, packet: &[u8]) -> usize {
         let mut sealed = BytesMut::new();
-        crypto(self.suite).seal(&[3; 16], &[packet], &mut sealed);
+        crypto(self.suite).seal(Opens::Present, &[3; 16], &[packet], &mut sealed);
         self.datagram(source, &sealed.freeze());
         self.drain()
     }
@@ -178,7 +178,7 @@ impl Node {
         };
         let mut opened = Vec::new();
         let crypto = crypto(self.suite);
-        let Ok(Opened::Authentic(packet)) = crypto.open(&datagram, &mut opened) else {
+        let Ok(Opened::Authentic(_, packet)) = crypto.open(&datagram, &mut opened) else {
             panic!("a packet of our own does not open");
         };
         let Ok(Frame { packet, .. }) = Frame::decode(&mut Reader::new(packet)) else {

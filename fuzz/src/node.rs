@@ -128,7 +128,8 @@ impl World {
                 conn,
                 result: result(),
             },
-            Some(HostRequest::ReadConfig { .. }) => HostAnswer::ConfigRead {
+            Some(HostRequest::ReadConfig { purpose, .. }) => HostAnswer::ConfigRead {
+                purpose,
                 result: match result() {
                     Ok(()) => Ok(Box::new(machine::reread(feed.u8()))),
                     Err(_) => Err("corosync.conf:1: a file that says nothing".to_owned()),

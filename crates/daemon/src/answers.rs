@@ -51,7 +51,8 @@ pub(crate) fn carry_out<'b>(
             let result = reopen_logs(host);
             Some(HostAnswer::LogsReopened { conn, result })
         }
-        HostRequest::ReadConfig { fixed } => Some(HostAnswer::ConfigRead {
+        HostRequest::ReadConfig { purpose, fixed } => Some(HostAnswer::ConfigRead {
+            purpose,
             result: reread(&host.config_path, &fixed),
         }),
         HostRequest::SetLinks(links) => {

@@ -17,7 +17,7 @@ use crate::counters::ExecCounters;
 use crate::icmap::Icmap;
 use crate::log::{self, Priority, Subsystem};
 use crate::output::{
-    Control, Credentials, ExitReason, HostAnswer, Kept, LibInput, NodeInput, NodeOutput,
+    Control, Credentials, ExitReason, HostAnswer, Kept, LibInput, NodeInput, NodeOutput, Purpose,
 };
 use crate::own_keys::Told;
 use crate::pauses::Pauses;
@@ -161,6 +161,8 @@ impl Node {
                 } = &mut self.core;
                 if let Some(frame) = transport.receive(now, from, bytes, outputs) {
                     self.core.pg.handle(now, Input::Packet { frame, order });
+                } else if let Some(node) = transport.take_unopened() {
+                    self.unopened(node);
                 }
             }
             NodeInput::Trouble(trouble) => {
@@ -352,7 +354,10 @@ impl Node {
             HostAnswer::LogsReopened { conn, result } => {
                 self.answered(conn, |s, cx| s.logs_reopened(cx, conn, result));
             }
-            HostAnswer::ConfigRead { result } => self.config_read(result),
+            HostAnswer::ConfigRead { purpose, result } => match purpose {
+                Purpose::Reload => self.config_read(result),
+                Purpose::Key => self.key_read(result),
+            },
             HostAnswer::Measured(measured) => {
                 self.with_service(ServiceId::MON, |s, cx| s.measured(cx, measured));
                 self.settle();

@@ -130,6 +130,8 @@ pub enum HostAnswer<'a> {
     },
     /// Of [`HostRequest::ReadConfig`].
     ConfigRead {
+        /// What it was asked for.
+        purpose: Purpose,
         /// The configuration, or what is wrong with the files, a line for each fault.
         result: Result<Box<Reread>, String>,
     },
@@ -190,6 +192,15 @@ pub struct Pause {
     pub delay: Duration,
     /// How long it may.
     pub threshold: Duration,
+}
+
+/// What the configuration is read again for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Purpose {
+    /// To run with it.
+    Reload,
+    /// To open packets that may be sealed with its key, before the reload is heard of.
+    Key,
 }
 
 /// What the host found when it read the files again.
@@ -328,6 +339,8 @@ pub enum HostRequest {
     },
     /// Read the configuration's files again, all of them.
     ReadConfig {
+        /// What for; the answer repeats it.
+        purpose: Purpose,
         /// What stays as it is, whatever the files say; for [`crate::config::reload`].
         fixed: Fixed,
     },

@@ -376,6 +376,11 @@ impl<'a> Ctx<'a> {
         transport.crypto_phase(*now, phase, outputs);
     }
 
+    /// A node is known to open what the key seals that the last reload brought.
+    pub fn opens_next_key(&mut self, node: NodeId) {
+        self.core.transport.opens_next_key(node);
+    }
+
     /// Has something kept over restarts of the process.
     pub fn keep(&mut self, keep: Keep) {
         self.core.push(NodeOutput::Keep(keep));

@@ -25,7 +25,7 @@ mod suite;
 pub use instance::{IV_LEN, Instance, MAX_SEALED_LEN, OpenError};
 pub use ivs::Ivs;
 pub use key::{Key, KeyError, MAX_KEY_LEN, MIN_KEY_LEN};
-pub use slots::{ClearTraffic, Crypto, Opened, Slot, SlotError};
+pub use slots::{ClearTraffic, Crypto, Opened, Opens, Slot, SlotError};
 pub use suite::{Cipher, Hash, Overhead, Suite, SuiteError};
 
 #[cfg(test)]

@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use ferrosync_wire::knet::{PingReason, Seq};
 use ferrosync_wire::{Instant, LinkId};
 
-use crate::crypto::Overhead;
+use crate::crypto::{Opens, Overhead};
 use crate::defrag::{Defrag, Fragment, Outcome};
 use crate::link::{Heartbeat, HeartbeatConfig, Peer, State};
 use crate::mtu::Family;
@@ -52,6 +52,8 @@ pub enum Reach {
 pub(crate) struct Host {
     policy: Policy,
     pub(crate) links: BTreeMap<LinkId, Link>,
+    /// Of the ring's keys.
+    pub(crate) opens: Opens,
     /// Links that carry data, in the order of their use.
     active: Vec<LinkId>,
     window: Window,
@@ -93,6 +95,7 @@ impl Host {
         Self {
             policy,
             links: BTreeMap::new(),
+            opens: Opens::Present,
             active: Vec::new(),
             window: Window::new(),
             marked: None,

@@ -7,7 +7,7 @@ use bytes::{Bytes, BytesMut};
 use ferrosync_wire::codec::{Encode, Writer};
 use ferrosync_wire::knet::{Frame, HostId, Packet};
 
-use crate::crypto::{Crypto, Ivs, Overhead};
+use crate::crypto::{Crypto, Ivs, Opens, Overhead};
 
 /// Makes the datagrams of one host.
 pub(crate) struct Outbox {
@@ -44,12 +44,22 @@ impl Outbox {
         }
     }
 
+    /// What the key in use adds.
     pub(crate) fn overhead(&self) -> Overhead {
-        self.crypto.overhead()
+        self.crypto.overhead(Opens::Present)
     }
 
-    /// The datagram of a packet.
-    pub(crate) fn seal(&mut self, packet: Packet<'_>) -> Bytes {
+    /// By how many bytes at most a prepared key makes packets longer than the one in use.
+    pub(crate) fn margin(&self) -> usize {
+        let (next, present) = (self.crypto.overhead(Opens::Next), self.overhead());
+        if next == present {
+            return 0;
+        }
+        next.beyond(present)
+    }
+
+    /// The datagram of a packet for hosts that open so much.
+    pub(crate) fn seal(&mut self, packet: Packet<'_>, opens: Opens) -> Bytes {
         let (packet, payload) = match packet {
             Packet::Data(header, payload) => (Packet::Data(header, &[]), payload),
             Packet::Ping(_) | Packet::Pong(_) | Packet::Probe(..) | Packet::ProbeReply(_) => {
@@ -60,13 +70,14 @@ impl Outbox {
         let from = self.from;
         Frame { from, packet }.encode(&mut Writer::new(&mut self.plain));
         let len = self.plain.len() + payload.len();
-        let sealed_len = self.overhead().sealed_len(len);
+        let sealed_len = self.crypto.overhead(opens).sealed_len(len);
         if self.pool.capacity() < sealed_len {
             self.pool.reserve(CHUNK.max(sealed_len));
         }
         let parts = [&self.plain[..], payload];
-        self.crypto.seal(&self.ivs.next(), &parts, &mut self.pool);
-        if self.crypto.in_use().is_some() {
+        let iv = self.ivs.next();
+        self.crypto.seal(opens, &iv, &parts, &mut self.pool);
+        if self.crypto.seals(opens).is_some() {
             self.sealed.packets += 1;
             self.sealed.byte_overhead += (sealed_len - len) as u64;
         }

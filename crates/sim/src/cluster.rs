@@ -1,6 +1,7 @@
 //! The world: its events in the order of virtual time, and what they do to machines.
 
 mod machine;
+mod operator;
 mod turn;
 mod watch;
 mod wire;

@@ -5,11 +5,12 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use ferrosync_executive::Node;
-use ferrosync_executive::config::Config;
+use ferrosync_executive::config::{Config, Fixed};
 use ferrosync_executive::core::{Quorate, QuorumView};
 use ferrosync_executive::log::{Priority, Record};
 use ferrosync_executive::output::{
     Carries, ExitReason, FlowControl, HostRequest, Keep, Kept, LibKind, LibMessage, LinkTrouble,
+    Purpose,
 };
 use ferrosync_executive::pump::{Host, StoreFailed, WouldBlock};
 use ferrosync_totem::pg::Seen;
@@ -42,6 +43,8 @@ pub struct Machine {
 #[derive(Debug)]
 pub struct Surroundings {
     pub(crate) me: NodeId,
+    /// Its corosync.conf, and what that was when its process started last.
+    pub(crate) conf: String,
     pub(crate) config: Config,
     /// What the disk holds.
     pub(crate) stored: RingSeq,
@@ -50,6 +53,9 @@ pub struct Surroundings {
     pub(crate) inbox: Inbox,
     /// What client processes and the operator want, oldest first.
     pub(crate) acts: VecDeque<Act>,
+    /// What the node wants to read its files for, and what has to stay.
+    pub(crate) reads: VecDeque<(Purpose, Fixed)>,
+    pub(crate) files_read: u64,
     pub(crate) processes: BTreeMap<ConnId, Process>,
     /// Frames that wait to be handed to the network.
     pub(crate) outbox: Vec<(LinkId, SocketAddr, Bytes)>,
@@ -87,6 +93,10 @@ pub(crate) enum Act {
     LinksReady,
     /// The operator stops the node.
     Shutdown,
+    /// The operator has all nodes reload.
+    Reload,
+    /// The files are read, as the node asked.
+    ReadFiles,
     /// The network reports about a datagram.
     Trouble(LinkTrouble),
 }
@@ -412,7 +422,12 @@ impl Host for SimHost<'_> {
         self.look(&Observation::Ready);
     }
 
-    fn ask(&mut self, _request: HostRequest) {}
+    fn ask(&mut self, request: HostRequest) {
+        if let HostRequest::ReadConfig { purpose, fixed } = request {
+            self.around.reads.push_back((purpose, fixed));
+            self.around.acts.push_back(Act::ReadFiles);
+        }
+    }
 
     fn exit(&mut self, reason: ExitReason) {
         self.around.exit = Some(reason);

@@ -8,11 +8,11 @@ mod knet;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
-use ferrosync_executive::config::{self, Config, Environment, Family, SourceFile};
+use ferrosync_executive::config::{self, Config, Environment, Family, Fixed, SourceFile};
 use ferrosync_totem::rng::Rng;
 use ferrosync_wire::{Duration, LinkId};
 
-pub use knet::{Crypto, INTERFACE_MTU, KnetWorld, LINKS_MAX, Refusal};
+pub use knet::{Crypto, INTERFACE_MTU, KEY_LEN, KnetWorld, LINKS_MAX, Refusal};
 
 /// Everything that makes a world.
 #[derive(Clone, Debug)]
@@ -255,18 +255,21 @@ impl Options {
     /// When the text is refused: worlds are made of valid configurations.
     #[must_use]
     pub fn load(conf: &str, node: u32) -> Config {
-        let file = SourceFile {
-            name: "corosync.conf",
-            bytes: conf.as_bytes(),
-        };
-        let mut environment = Surroundings {
-            name: format!("node{node}"),
-            addresses: vec![Self::address(node, LinkId(0))],
-        };
-        match config::load(file, &[], &mut environment) {
+        let mut environment = Surroundings::of(node);
+        match config::load(file(conf), &[], &mut environment) {
             Ok(config) => config,
             Err(errors) => panic!("the world's configuration was refused: {errors:?}\n{conf}"),
         }
+    }
+
+    /// The same for a node that runs, of whose configuration `fixed` stays.
+    ///
+    /// # Errors
+    ///
+    /// What is wrong with the text.
+    pub fn reload(conf: &str, node: u32, fixed: &Fixed) -> Result<Config, String> {
+        let mut environment = Surroundings::of(node);
+        config::reload(file(conf), &[], &mut environment, fixed).map_err(|e| e.to_string())
     }
 }
 
@@ -343,6 +346,22 @@ pub(crate) fn pick(rng: &mut Rng, list: &[u64]) -> u64 {
 struct Surroundings {
     name: String,
     addresses: Vec<IpAddr>,
+}
+
+impl Surroundings {
+    fn of(node: u32) -> Self {
+        Self {
+            name: format!("node{node}"),
+            addresses: vec![Options::address(node, LinkId(0))],
+        }
+    }
+}
+
+const fn file(conf: &str) -> SourceFile<'_> {
+    SourceFile {
+        name: "corosync.conf",
+        bytes: conf.as_bytes(),
+    }
 }
 
 impl Environment for Surroundings {

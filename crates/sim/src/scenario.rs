@@ -71,6 +71,17 @@ impl Cluster {
         self.heal_all();
     }
 
+    /// Writes another key into every machine's corosync.conf, made of this letter, without saying so to its node.
+    pub fn write_key(&mut self, letter: char) {
+        self.edit_files(|conf| {
+            let line = |line: &str| match line.trim_start().strip_prefix("key: ") {
+                Some(key) => format!(" key: {}\n", letter.to_string().repeat(key.len())),
+                None => format!("{line}\n"),
+            };
+            conf.lines().map(line).collect()
+        });
+    }
+
     /// Waits until all nodes are in one synchronised ring.
     pub fn settle_all(&mut self, within: Duration) -> Result<(), Failure> {
         let everybody: Vec<u32> = (1..=self.options.nodes).collect();
@@ -98,6 +109,17 @@ impl NodeHandle<'_> {
     /// Stops the node in order; its process starts again by itself.
     pub fn restart(&mut self) {
         self.cluster.act(self.index, Act::Shutdown);
+    }
+
+    /// Has all nodes reload, as `corosync-cfgtool -R` here does.
+    pub fn reload(&mut self) {
+        self.cluster.act(self.index, Act::Reload);
+    }
+
+    /// How often its configuration was read since the world began.
+    #[must_use]
+    pub fn files_read(&self) -> u64 {
+        self.cluster.machines[self.index].surroundings.files_read
     }
 
     /// Stops the process for a while.

@@ -1,14 +1,21 @@
 //! What goes wrong with links, below the ring.
 
-use ferrosync_sim::options::{Crypto, KnetWorld};
+use bytes::BytesMut;
+use ferrosync_knet::crypto::{Cipher, Hash, IV_LEN, Instance, Key, Suite};
+use ferrosync_sim::options::{Crypto, KEY_LEN, KnetWorld};
 use ferrosync_sim::{Cluster, Options};
-use ferrosync_wire::{Duration, LinkId};
+use ferrosync_wire::knet::{Frame, HostId, Packet, Probe};
+use ferrosync_wire::{Duration, Encode as _, LinkId};
 
 const TOKEN: Duration = Duration::from_secs(1);
 
 /// Three nodes in one ring, links measured and given their final timeouts.
 fn formed(world: KnetWorld) -> Cluster {
-    let mut cluster = Cluster::script(Options::quiet_over_knet(3, world));
+    formed_of(Options::quiet_over_knet(3, world))
+}
+
+fn formed_of(options: Options) -> Cluster {
+    let mut cluster = Cluster::script(options);
     cluster.run_for(TOKEN * 5).expect("nothing goes wrong");
     let settled = cluster.settle_all(TOKEN * 60);
     settled.expect("a quiet world forms its ring");
@@ -140,3 +147,112 @@ fn a_peer_that_starts_anew_at_once_is_heard() {
     cluster.settle_all(TOKEN * 60).unwrap();
     cluster.check(TOKEN * 30).unwrap();
 }
+
+/// What a node sends at the time of a reload does not reach another one at first, the reload itself least of all: that
+/// node goes on with the old key while the others have heard each other's steps, and nobody cuts it off.
+#[test]
+fn a_node_that_is_late_to_reload_stays_in_the_ring() {
+    let mut cluster = formed(SEALED);
+    let before = rings(&mut cluster);
+    cluster.load();
+    for (turn, (node, late, letter)) in (0..).zip([(1, 3, 'l'), (2, 1, 'm'), (3, 2, 'n')]) {
+        cluster.run_for(TOKEN).unwrap();
+        cluster.write_key(letter);
+        cluster.one_way(node, late).cut();
+        cluster.node(node).reload();
+        cluster.run_for(Duration::from_millis(20)).unwrap();
+        assert_eq!(cluster.node(node).files_read(), turn + 1);
+        assert_eq!(cluster.node(late).files_read(), turn);
+        cluster.one_way(node, late).mend();
+        cluster.run_for(TOKEN * 5).unwrap();
+    }
+    cluster.heal();
+    cluster.check(TOKEN * 30).unwrap();
+    let after = rings(&mut cluster);
+    let lines = cluster.report().lines();
+    assert_eq!(after, before, "{lines:#?}");
+}
+
+/// The files are read at most once a second for the key in them, whoever sends what no key opens in a member's name; the
+/// reload that comes then changes the key as any other does.
+#[test]
+fn a_key_that_was_looked_at_before_the_reload_is_taken_over() {
+    let mut cluster = formed(SEALED);
+    let before = rings(&mut cluster);
+    cluster.load();
+    cluster.write_key('l');
+    for _ in 0..100 {
+        cluster.node(3).hears(1, LinkId(0), vec![7; 200]);
+        // No node has this address.
+        cluster.node(3).hears(9, LinkId(0), vec![7; 200]);
+        cluster.run_for(TOKEN / 100).unwrap();
+    }
+    assert_eq!(cluster.node(3).files_read(), 1);
+    cluster.node(2).reload();
+    cluster.run_for(TOKEN * 15).unwrap();
+    let read: Vec<u64> = (1..=3).map(|n| cluster.node(n).files_read()).collect();
+    assert_eq!(read, [1, 1, 2]);
+    cluster.heal();
+    cluster.check(TOKEN * 30).unwrap();
+    let after = rings(&mut cluster);
+    let lines = cluster.report().lines();
+    assert_eq!(after, before, "{lines:#?}");
+}
+
+/// The key that is in the files opens packets once somebody sent one in a member's name, and no longer when a ring was
+/// formed without a reload. No other key does.
+#[test]
+fn a_key_ahead_of_its_reload_is_forgotten_with_the_ring() {
+    let mut cluster = formed(SEALED);
+    let opens = |cluster: &mut Cluster, letter: char| {
+        let dropped = cluster.node(3).dropped();
+        cluster.node(3).hears(1, LinkId(0), sealed_by(letter));
+        cluster.run_for(Duration::from_millis(10)).unwrap();
+        cluster.node(3).dropped() == dropped
+    };
+    assert!(opens(&mut cluster, 'k'));
+    cluster.write_key('l');
+    assert!(!opens(&mut cluster, 'l'));
+    assert!(opens(&mut cluster, 'l'));
+    assert!(opens(&mut cluster, 'k'));
+    assert!(!opens(&mut cluster, 'm'));
+    let before = rings(&mut cluster);
+    cluster.write_key('k');
+    cluster.node(2).pause(TOKEN * 2);
+    cluster.run_for(TOKEN * 2).unwrap();
+    cluster.settle_all(TOKEN * 60).unwrap();
+    assert_ne!(rings(&mut cluster), before);
+    assert!(!opens(&mut cluster, 'l'));
+    // For somebody who is no member of the ring the files are not even read.
+    cluster.node(1).crash();
+    cluster.run_for(TOKEN * 5).unwrap();
+    let read = cluster.node(3).files_read();
+    assert!(!opens(&mut cluster, 'l'));
+    assert_eq!(cluster.node(3).files_read(), read);
+    cluster.heal();
+    cluster.check(TOKEN * 30).unwrap();
+}
+
+/// What node 1 would send on link 0 with the key of this letter, and nobody waits for.
+fn sealed_by(letter: char) -> Vec<u8> {
+    let probe = Probe {
+        link: LinkId(0),
+        size: 0,
+    };
+    let frame = Frame {
+        from: HostId(1),
+        packet: Packet::ProbeReply(probe),
+    };
+    // The configuration's text and its end, as C counts it.
+    let key = letter.to_string().repeat(KEY_LEN) + "\0";
+    let key = Key::new(key.as_bytes()).expect("long enough");
+    let suite = Suite::encrypted(Cipher::Aes256, Hash::Sha256);
+    let mut sealed = BytesMut::new();
+    Instance::new(suite, &key).seal(&[0; IV_LEN], &[&frame.to_vec()], &mut sealed);
+    sealed.to_vec()
+}
+
+const SEALED: KnetWorld = KnetWorld {
+    crypto: Crypto::Aes256,
+    ..KnetWorld::PLAIN
+};

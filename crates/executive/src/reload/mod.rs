@@ -3,19 +3,20 @@
 //! A message on the ring makes every node read its own files. What is wrong with them is found before anything is
 //! changed, so that a reload happens as a whole or not at all (`docs/deviations.md`, D-65).
 
+mod ahead;
 mod keys;
 pub mod links;
 
 use std::net::IpAddr;
 
 use ferrosync_wire::ipc::CsError;
-use ferrosync_wire::{Key, Value};
+use ferrosync_wire::{Instant, Key, Value};
 
 use crate::config::Config;
 use crate::core::Core;
 use crate::log::{Priority, Record, Subsystem};
 use crate::node::Node;
-use crate::output::{HostRequest, NodeOutput, Reread};
+use crate::output::{HostRequest, NodeOutput, Purpose, Reread};
 use crate::transport::{ONLY_LINK, SharedKey, Transport};
 use keys::Difference;
 use links::Network;
@@ -26,6 +27,8 @@ pub(crate) struct Running {
     /// Without its keys and warnings, which are in the map and in the log.
     pub(crate) config: Config,
     reading: Reading,
+    /// When the files were last read for their key alone.
+    looked: Option<Instant>,
 }
 
 /// Whether the host is about to read the files.
@@ -60,6 +63,7 @@ impl Running {
         Self {
             config,
             reading: Reading::No,
+            looked: None,
         }
     }
 }
@@ -71,7 +75,8 @@ impl Node {
         if running.reading == Reading::No {
             running.reading = Reading::Yes;
             let fixed = running.config.fixed.clone();
-            let request = HostRequest::ReadConfig { fixed };
+            let purpose = Purpose::Reload;
+            let request = HostRequest::ReadConfig { purpose, fixed };
             self.core.push(NodeOutput::Ask(request));
         }
     }

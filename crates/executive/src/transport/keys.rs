@@ -16,6 +16,8 @@ pub(super) struct Keys {
     key: Option<SharedKey>,
     /// Where the newest key is, or would be if there was one.
     slot: Slot,
+    /// What is tried in the free slot, though no reload brought it yet.
+    foreseen: Option<(Suite, SharedKey)>,
 }
 
 impl Keys {
@@ -30,6 +32,7 @@ impl Keys {
             suite: config.map(suite),
             key,
             slot: Slot::One,
+            foreseen: None,
         };
         if let Some(instance) = keys.instance() {
             knet.set_key(keys.slot, Some(instance))
@@ -49,40 +52,94 @@ impl Keys {
     ) -> CryptoChange {
         let suite = config.map(suite);
         if suite == self.suite && key == self.key {
+            self.forget_foreseen(knet);
             return CryptoChange::None;
         }
         (self.suite, self.key) = (suite, key);
-        self.slot = match knet.key_in_use() {
-            Some(Slot::One) => Slot::Two,
-            Some(Slot::Two) => Slot::One,
-            None => self.slot,
-        };
+        self.slot = self.free_slot(knet);
         if suite.is_none() {
             knet.set_clear_traffic(ClearTraffic::Allowed);
         }
-        knet.set_key(self.slot, self.instance())
-            .expect("the slot that does not seal");
+        // What is known of other nodes stays known of a key that is tried already.
+        let tried = self.foreseen.take().is_some_and(|(suite, key)| {
+            (self.suite, self.key.as_ref()) == (Some(suite), Some(&key))
+        });
+        if !tried {
+            self.prepare(knet, self.instance(), self.newest());
+        }
         CryptoChange::Loaded
+    }
+
+    /// Tries what a configuration asks for, which no reload brought yet; whether that is a key, and another one.
+    pub(super) fn foresee(
+        &mut self,
+        knet: &mut Knet,
+        config: Option<&CryptoConfig>,
+        key: Option<SharedKey>,
+    ) -> bool {
+        let (Some(config), Some(key)) = (config, key) else {
+            return false;
+        };
+        let parts = (suite(config), key);
+        let present = self.suite == Some(parts.0) && self.key.as_ref() == Some(&parts.1);
+        // While one is loaded and not yet used, no slot is free.
+        let changing = knet.key_in_use() != self.newest();
+        if present || changing || self.foreseen.as_ref() == Some(&parts) {
+            return false;
+        }
+        let slot = self.free_slot(knet);
+        let instance = Instance::new(parts.0, &parts.1);
+        self.prepare(knet, Some(instance), Some(slot));
+        self.foreseen = Some(parts);
+        true
+    }
+
+    /// Tries it no longer.
+    pub(super) fn forget_foreseen(&mut self, knet: &mut Knet) {
+        if self.foreseen.take().is_some() {
+            knet.set_key(self.free_slot(knet), None)
+                .expect("the slot that does not seal");
+        }
+    }
+
+    /// Fills or empties the free slot, and has the slot `seals` used for those who open it.
+    fn prepare(&self, knet: &mut Knet, instance: Option<Instance>, seals: Option<Slot>) {
+        knet.set_key(self.free_slot(knet), instance)
+            .expect("the slot that does not seal");
+        knet.prepare_key(seals)
+            .expect("it was loaded, or there is none");
+    }
+
+    const fn free_slot(&self, knet: &Knet) -> Slot {
+        match knet.key_in_use() {
+            Some(slot) => slot.other(),
+            None => self.slot,
+        }
     }
 
     /// Takes one step.
     pub(super) fn step(&mut self, knet: &mut Knet, now: Instant, phase: CryptoPhase) {
-        let newest = self.suite.map(|_| self.slot);
+        let newest = self.newest();
         match phase {
             CryptoPhase::Activate => knet.use_key(now, newest).expect("it was loaded"),
             // Where another reload came in between, the key in use is the one before: it goes when its turn comes.
             CryptoPhase::Cleanup if knet.key_in_use() != newest => {}
             CryptoPhase::Cleanup => {
-                let old = match self.slot {
-                    Slot::One => Slot::Two,
-                    Slot::Two => Slot::One,
-                };
-                knet.set_key(old, None).expect("it seals no more");
+                // What is tried took the old key's place.
+                if self.foreseen.is_none() {
+                    knet.set_key(self.slot.other(), None)
+                        .expect("it seals no more");
+                }
                 if newest.is_some() {
                     knet.set_clear_traffic(ClearTraffic::Refused);
                 }
             }
         }
+    }
+
+    /// The slot of the newest key, if that is one.
+    fn newest(&self) -> Option<Slot> {
+        self.suite.map(|_| self.slot)
     }
 
     fn instance(&self) -> Option<Instance> {

@@ -2,7 +2,7 @@
 
 use core::fmt;
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use bytes::Bytes;
 use ferrosync_knet::compress::Compressor;
@@ -18,7 +18,9 @@ use ferrosync_wire::{Decode as _, Instant, NodeId, Reader};
 use super::complaints::Complaints;
 use super::keys::Keys;
 use super::{Peers, SharedKey, carries};
-use crate::config::{BlockUnlisted, CompressionConfig, Config, KnetConfig, KnetLink, LinkMode};
+use crate::config::{
+    BlockUnlisted, CompressionConfig, Config, CryptoConfig, KnetConfig, KnetLink, LinkMode,
+};
 use crate::log;
 use crate::output::{Carries, HostRequest, LinkTrouble, NodeOutput, Trouble};
 use crate::reload::links::{self, LinkChange, Network};
@@ -56,6 +58,8 @@ pub struct KnetTransport {
     /// Frames for other nodes, and of channels that nobody uses.
     not_for_us: u64,
     complaints: Complaints,
+    /// Where the last packet came from, if no key opened it.
+    unopened: Option<IpAddr>,
 }
 
 impl KnetTransport {
@@ -82,6 +86,7 @@ impl KnetTransport {
             policy: policy(transport.link_mode),
             not_for_us: 0,
             complaints: Complaints::default(),
+            unopened: None,
         };
         let alone = Network {
             nodes: &[],
@@ -146,6 +151,29 @@ impl KnetTransport {
         self.drain(Carries::Ring, outputs);
     }
 
+    pub(super) fn take_unopened(&mut self) -> Option<NodeId> {
+        self.peers.node_at(self.unopened.take()?)
+    }
+
+    pub(super) fn foresee(
+        &mut self,
+        config: Option<&CryptoConfig>,
+        key: Option<SharedKey>,
+    ) -> bool {
+        self.keys.foresee(&mut self.knet, config, key)
+    }
+
+    pub(super) fn forget_foreseen(&mut self) {
+        self.keys.forget_foreseen(&mut self.knet);
+    }
+
+    pub(super) fn opens_next_key(&mut self, node: NodeId) {
+        // No other node has this transport.
+        if let Ok(host) = u16::try_from(node.0) {
+            self.knet.host_opens_next(HostId(host));
+        }
+    }
+
     pub(super) fn send(
         &mut self,
         now: Instant,
@@ -177,7 +205,9 @@ impl KnetTransport {
         outputs: &mut VecDeque<NodeOutput>,
     ) -> Option<Bytes> {
         let source = from.ip();
+        let before = unreadable(&self.knet);
         self.knet.handle(now, Input::Datagram { source, bytes });
+        self.unopened = (unreadable(&self.knet) > before).then_some(source);
         let drops = self.knet.drops();
         let complaint = self.complaints.about(now, &drops, from, bytes.len());
         outputs.extend(complaint.map(NodeOutput::Log));
@@ -269,6 +299,12 @@ impl KnetTransport {
             header.target == NodeId(0) || header.target == self.peers.me
         })
     }
+}
+
+/// Packets that no key opened; without a key they are no packets.
+const fn unreadable(knet: &Knet) -> u64 {
+    let drops = knet.drops();
+    drops.unauthentic + drops.malformed
 }
 
 fn compressor(config: &CompressionConfig) -> Compressor {

@@ -13,9 +13,9 @@ use std::net::SocketAddr;
 
 use bytes::Bytes;
 use ferrosync_totem::srp::{Destination, Transmit};
-use ferrosync_wire::{Instant, LinkId};
+use ferrosync_wire::{Instant, LinkId, NodeId};
 
-use crate::config::{Config, TransportConfig};
+use crate::config::{Config, CryptoConfig, TransportConfig};
 use crate::output::{Carries, LinkTrouble, NodeOutput};
 use crate::reload::{CryptoChange, CryptoPhase};
 
@@ -115,7 +115,7 @@ impl Transport {
 
     /// Goes over from one configuration to another of the same transport, of which [`crate::reload::links::refusals`] had
     /// nothing to refuse. A new key is only loaded: packets that are sealed with it are opened, none is sealed with it
-    /// before [`Self::crypto_phase`].
+    /// before [`Self::crypto_phase`], but for nodes that use it or of which [`Self::opens_next_key`] tells.
     pub(crate) fn reload(
         &mut self,
         now: Instant,
@@ -148,6 +148,42 @@ impl Transport {
         match self {
             Self::Udp(_) => {}
             Self::Knet(knet) => knet.crypto_phase(now, phase, outputs),
+        }
+    }
+
+    /// The node at whose address somebody sends what no key opens, as the last packet showed.
+    pub(crate) fn take_unopened(&mut self) -> Option<NodeId> {
+        match self {
+            Self::Udp(_) => None,
+            Self::Knet(knet) => knet.take_unopened(),
+        }
+    }
+
+    /// Tries a key that may be loaded soon on what comes in; whether it is another one than those that are tried already.
+    pub(crate) fn foresee(
+        &mut self,
+        config: Option<&CryptoConfig>,
+        key: Option<SharedKey>,
+    ) -> bool {
+        match self {
+            Self::Udp(_) => false,
+            Self::Knet(knet) => knet.foresee(config, key),
+        }
+    }
+
+    /// No longer.
+    pub(crate) fn forget_foreseen(&mut self) {
+        match self {
+            Self::Udp(_) => {}
+            Self::Knet(knet) => knet.forget_foreseen(),
+        }
+    }
+
+    /// A node is known to open what the key seals that was loaded last.
+    pub(crate) fn opens_next_key(&mut self, node: NodeId) {
+        match self {
+            Self::Udp(_) => {}
+            Self::Knet(knet) => knet.opens_next_key(node),
         }
     }
 

@@ -41,6 +41,14 @@ impl Peers {
         found.map_or(&[], |(_, addresses)| addresses)
     }
 
+    /// The member with an address.
+    pub(super) fn node_at(&self, ip: IpAddr) -> Option<NodeId> {
+        let at = |(_, addresses): &&(NodeId, Vec<(LinkId, IpAddr)>)| {
+            addresses.iter().any(|(_, address)| *address == ip)
+        };
+        self.nodes.iter().find(at).map(|(node, _)| *node)
+    }
+
     /// A member's address on a link.
     #[must_use]
     pub fn address_on(&self, node: NodeId, link: LinkId) -> Option<IpAddr> {

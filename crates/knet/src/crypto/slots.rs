@@ -10,12 +10,28 @@ use super::{IV_LEN, Instance, OpenError, Overhead};
 /// The keys of one node: up to two that open, of which one seals.
 ///
 /// A ring changes its key in steps that all nodes take one after the other: set the free slot, use it, empty the
-/// first. At each step every node opens what every other one seals.
+/// first. From the first to the second step ([`Self::prepare`]) a packet is sealed with what its receiver is known to
+/// open, so that no node has to take a step at the time when another one does.
 #[derive(Debug)]
 pub struct Crypto {
     slots: [Option<Instance>; 2],
     in_use: Option<Slot>,
+    next: Option<Next>,
     clear_traffic: ClearTraffic,
+}
+
+/// What will be in use next: a key, or none.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+struct Next(Option<Slot>);
+
+/// What a receiver is known to open.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub enum Opens {
+    /// What is in use.
+    #[default]
+    Present,
+    /// What was prepared, too.
+    Next,
 }
 
 impl Crypto {
@@ -25,6 +41,7 @@ impl Crypto {
         Self {
             slots: [None, None],
             in_use: None,
+            next: None,
             clear_traffic: ClearTraffic::Allowed,
         }
     }
@@ -38,8 +55,27 @@ impl Crypto {
         if self.in_use == Some(slot) {
             return Err(SlotError::InUse(slot));
         }
+        if self.next == Some(Next(Some(slot))) {
+            self.next = None;
+        }
         self.slots[slot.index()] = instance;
         Ok(())
+    }
+
+    /// Seals with the key in `slot`, or not at all, for receivers of which that is known to be right.
+    ///
+    /// # Errors
+    ///
+    /// [`SlotError::Empty`]: there is no key in it. Nothing was changed.
+    pub fn prepare(&mut self, slot: Option<Slot>) -> Result<(), SlotError> {
+        self.next = Some(Next(self.filled(slot)?));
+        Ok(())
+    }
+
+    /// Whether what was prepared is this key, and another one in use.
+    #[must_use]
+    pub fn is_next(&self, slot: Slot) -> bool {
+        self.next == Some(Next(Some(slot))) && self.in_use != Some(slot)
     }
 
     /// Seals with the key in `slot` from now on, or not at all; its overhead differs, so path MTUs are to be found
@@ -49,11 +85,16 @@ impl Crypto {
     ///
     /// [`SlotError::Empty`]: there is no key in it. Nothing was changed.
     pub fn use_slot(&mut self, slot: Option<Slot>) -> Result<(), SlotError> {
-        if let Some(slot) = slot.filter(|slot| self.slots[slot.index()].is_none()) {
-            return Err(SlotError::Empty(slot));
-        }
-        self.in_use = slot;
+        self.in_use = self.filled(slot)?;
+        self.next = None;
         Ok(())
+    }
+
+    fn filled(&self, slot: Option<Slot>) -> Result<Option<Slot>, SlotError> {
+        match slot {
+            Some(slot) if self.slots[slot.index()].is_none() => Err(SlotError::Empty(slot)),
+            Some(_) | None => Ok(slot),
+        }
     }
 
     /// Whether packets that no key opens are taken as they are.
@@ -67,15 +108,26 @@ impl Crypto {
         self.in_use
     }
 
-    /// What [`Self::seal`] adds.
+    /// The slot that seals for receivers that open so much.
     #[must_use]
-    pub fn overhead(&self) -> Overhead {
-        self.sealing().map_or(Overhead::NONE, Instance::overhead)
+    pub fn seals(&self, opens: Opens) -> Option<Slot> {
+        match (opens, self.next) {
+            (Opens::Next, Some(Next(slot))) => slot,
+            (Opens::Next, None) | (Opens::Present, _) => self.in_use,
+        }
     }
 
-    /// Appends to `out` the datagram of the packet that `parts` make together; see [`Instance::seal`].
-    pub fn seal(&self, iv: &[u8; IV_LEN], parts: &[&[u8]], out: &mut BytesMut) {
-        match self.sealing() {
+    /// What [`Self::seal`] adds to a packet for receivers that open so much.
+    #[must_use]
+    pub fn overhead(&self, opens: Opens) -> Overhead {
+        self.sealing(opens)
+            .map_or(Overhead::NONE, Instance::overhead)
+    }
+
+    /// Appends to `out` the datagram of the packet that `parts` make together, for receivers that open so much; see
+    /// [`Instance::seal`].
+    pub fn seal(&self, opens: Opens, iv: &[u8; IV_LEN], parts: &[&[u8]], out: &mut BytesMut) {
+        match self.sealing(opens) {
             Some(instance) => instance.seal(iv, parts, out),
             None => {
                 for part in parts {
@@ -96,7 +148,7 @@ impl Crypto {
         scratch: &'a mut Vec<u8>,
     ) -> Result<Opened<'a>, OpenError> {
         match self.open_into(datagram, scratch) {
-            Ok(place) => Ok(Opened::Authentic(place.bytes(datagram, scratch))),
+            Ok((slot, place)) => Ok(Opened::Authentic(slot, place.bytes(datagram, scratch))),
             Err(error) => match self.clear_traffic {
                 ClearTraffic::Allowed => Ok(Opened::Clear(datagram)),
                 ClearTraffic::Refused => Err(error),
@@ -104,36 +156,40 @@ impl Crypto {
         }
     }
 
-    fn open_into(&self, datagram: &[u8], scratch: &mut Vec<u8>) -> Result<Place, OpenError> {
+    fn open_into(
+        &self,
+        datagram: &[u8],
+        scratch: &mut Vec<u8>,
+    ) -> Result<(Slot, Place), OpenError> {
         let mut error = OpenError::NoKey;
-        for instance in self.opening() {
+        for (slot, instance) in self.opening() {
             match instance.open_into(datagram, scratch) {
                 // Suites of one key share its HMAC (D-58): the other suite's packet passes it and comes out as noise, and
                 // C takes it for a packet and loses it. Who has one key only leaves the judgement to the parser.
                 Ok(place) if self.has_both() && !is_packet(place.bytes(datagram, scratch)) => {
                     error = OpenError::NoPacket;
                 }
-                Ok(place) => return Ok(place),
+                Ok(place) => return Ok((slot, place)),
                 Err(refused) => error = refused,
             }
         }
         Err(error)
     }
 
-    fn sealing(&self) -> Option<&Instance> {
-        self.in_use
+    fn sealing(&self, opens: Opens) -> Option<&Instance> {
+        self.seals(opens)
             .and_then(|slot| self.slots[slot.index()].as_ref())
     }
 
     /// The keys in the order of `libknet/crypto.c:crypto_authenticate_and_decrypt` (v1.x).
-    fn opening(&self) -> impl Iterator<Item = &Instance> {
+    fn opening(&self) -> impl Iterator<Item = (Slot, &Instance)> {
         let order = match self.in_use {
             None | Some(Slot::One) => [Slot::One, Slot::Two],
             Some(Slot::Two) => [Slot::Two, Slot::One],
         };
         order
             .into_iter()
-            .filter_map(|slot| self.slots[slot.index()].as_ref())
+            .filter_map(|slot| Some((slot, self.slots[slot.index()].as_ref()?)))
     }
 
     fn has_both(&self) -> bool {
@@ -150,8 +206,8 @@ impl Default for Crypto {
 /// An opened datagram.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Opened<'a> {
-    /// A key vouches for this packet.
-    Authentic(&'a [u8]),
+    /// The key in this slot vouches for this packet.
+    Authentic(Slot, &'a [u8]),
     /// Nobody vouches for it, and clear traffic is allowed.
     Clear(&'a [u8]),
 }

@@ -8,7 +8,7 @@ use ferrosync_wire::{Instant, LinkId};
 
 use super::{Event, Knet, Sources};
 use crate::compress::Compressor;
-use crate::crypto::{ClearTraffic, Instance, Slot, SlotError};
+use crate::crypto::{ClearTraffic, Instance, Opens, Slot, SlotError};
 use crate::host::{Host, Link, LinkConfig, Policy, Reach};
 use crate::link::{HeartbeatConfig, Latency, State};
 use crate::stats::LinkStats;
@@ -109,6 +109,32 @@ impl Knet {
         self.outbox.crypto.set(slot, key)
     }
 
+    /// From now on what goes to a host that opens it is sealed with the key in `slot`, or not at all: to a host that
+    /// seals with that key itself, and to one of which [`Self::host_opens_next`] tells. libknet has but one key that
+    /// seals, so that a node that is late with a step is cut off.
+    ///
+    /// # Errors
+    ///
+    /// As [`crate::crypto::Crypto::prepare`].
+    pub fn prepare_key(&mut self, slot: Option<Slot>) -> Result<(), SlotError> {
+        self.outbox.crypto.prepare(slot)?;
+        self.forget_opens();
+        Ok(())
+    }
+
+    /// A host is known to open what the prepared key seals, or to take what is not sealed if that was prepared.
+    pub fn host_opens_next(&mut self, host: HostId) {
+        if let Some(host) = self.hosts.get_mut(&host) {
+            host.opens = Opens::Next;
+        }
+    }
+
+    fn forget_opens(&mut self) {
+        for host in self.hosts.values_mut() {
+            host.opens = Opens::Present;
+        }
+    }
+
     /// Seals with another key from now on, or not at all. What fits a packet changes with it, so all paths are measured
     /// again (libknet/crypto.c:crypto_use_config).
     ///
@@ -118,6 +144,7 @@ impl Knet {
     pub fn use_key(&mut self, now: Instant, slot: Option<Slot>) -> Result<(), SlotError> {
         let before = self.outbox.overhead();
         self.outbox.crypto.use_slot(slot)?;
+        self.forget_opens();
         let overhead = self.outbox.overhead();
         if overhead != before {
             for host in self.hosts.values_mut() {

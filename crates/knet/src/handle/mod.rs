@@ -458,11 +458,14 @@ impl Knet {
 
     /// Sends a packet over one link.
     fn push(&mut self, packet: Packet<'_>, host: HostId, id: LinkId) {
-        let Some(link) = self.hosts.get_mut(&host).and_then(|h| h.links.get_mut(&id)) else {
+        let Some(host) = self.hosts.get_mut(&host) else {
+            return;
+        };
+        let Some(link) = host.links.get_mut(&id) else {
             return;
         };
         let kind = Kind::of(&packet);
-        let datagram = self.outbox.seal(packet);
+        let datagram = self.outbox.seal(packet, host.opens);
         link.stats.tx.count(kind, datagram.len());
         self.outputs.push_back(Output::Send {
             link: id,

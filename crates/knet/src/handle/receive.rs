@@ -10,7 +10,7 @@ use ferrosync_wire::knet::{
 use ferrosync_wire::{Instant, LinkId};
 
 use super::{Knet, Output, Sources};
-use crate::crypto::Opened;
+use crate::crypto::{Opened, Slot};
 use crate::defrag::{Fragment, Outcome};
 use crate::host::{Link, Reach};
 use crate::link::Peer;
@@ -22,18 +22,24 @@ impl Knet {
     pub(super) fn handle_datagram(&mut self, now: Instant, source: IpAddr, bytes: &Bytes) {
         let mut opened = core::mem::take(&mut self.opened);
         match self.outbox.crypto.open(bytes, &mut opened) {
-            Ok(Opened::Authentic(packet)) => {
+            Ok(Opened::Authentic(slot, packet)) => {
                 self.stats.rx_crypt_packets += 1;
-                self.handle_packet(now, source, packet, bytes);
+                self.handle_packet(now, source, (packet, Some(slot)), bytes);
             }
-            Ok(Opened::Clear(packet)) => self.handle_packet(now, source, packet, bytes),
+            Ok(Opened::Clear(packet)) => self.handle_packet(now, source, (packet, None), bytes),
             Err(_) => self.drops.unauthentic += 1,
         }
         self.opened = opened;
     }
 
-    /// `packet` may be a piece of `datagram`.
-    fn handle_packet(&mut self, now: Instant, source: IpAddr, packet: &[u8], datagram: &Bytes) {
+    /// `packet` may be a piece of `datagram`; the key in a slot vouches for it, or none.
+    fn handle_packet(
+        &mut self,
+        now: Instant,
+        source: IpAddr,
+        (packet, key): (&[u8], Option<Slot>),
+        datagram: &Bytes,
+    ) {
         let len = packet.len();
         let Ok(Frame { from, packet }) = Frame::decode(&mut Reader::new(packet)) else {
             self.drops.malformed += 1;
@@ -46,6 +52,9 @@ impl Knet {
             | Packet::Probe(Probe { link, .. }, _)
             | Packet::ProbeReply(Probe { link, .. }) => self.admit(from, *link, source),
         };
+        if id.is_some() && key.is_some_and(|slot| self.outbox.crypto.is_next(slot)) {
+            self.host_opens_next(from);
+        }
         let known = id.and_then(|id| Some((id, self.link_mut(from, id)?)));
         let Some((id, link)) = known else {
             self.drops.strangers += 1;

@@ -2,11 +2,13 @@
 
 use core::fmt;
 
+use bytes::Bytes;
 use ferrosync_wire::Instant;
 use ferrosync_wire::knet::{Cast, DataHeader, HostId, MESSAGE_MAX, Packet, Part, PingReason, Seq};
 
 use super::{Hop, Knet, Output};
 use crate::compress::Compressor;
+use crate::crypto::Opens;
 use crate::host::LinkConfig;
 use crate::stats::Kind;
 
@@ -135,10 +137,13 @@ impl Knet {
     }
 
     fn send_parts(&mut self, header: DataHeader, payload: &[u8]) {
-        if payload.len() <= self.data_mtu {
+        // While keys change, a part fits both ways of sealing it.
+        let longest = self.data_mtu.saturating_sub(self.outbox.margin());
+        let longest = longest.max(PART_MIN);
+        if payload.len() <= longest {
             return self.push_routed(header, payload);
         }
-        let parts = payload.chunks(self.data_mtu);
+        let parts = payload.chunks(longest);
         let count = u8::try_from(parts.len()).expect("no MTU is below 258");
         for (number, part) in (1..=count).zip(parts) {
             let part_of = Part::Fragment { number, count };
@@ -151,10 +156,21 @@ impl Knet {
     }
 
     fn push_routed(&mut self, header: DataHeader, payload: &[u8]) {
-        let datagram = self.outbox.seal(Packet::Data(header, payload));
+        let (mut present, mut next) = (None, None);
         for hop in &self.route {
-            let host = self.hosts.get_mut(&hop.host);
-            if let Some(link) = host.and_then(|host| host.links.get_mut(&hop.link)) {
+            let Some(host) = self.hosts.get_mut(&hop.host) else {
+                continue;
+            };
+            let sealed = match host.opens {
+                Opens::Present => &mut present,
+                Opens::Next => &mut next,
+            };
+            let make = || {
+                let packet = Packet::Data(header, payload);
+                self.outbox.seal(packet, host.opens)
+            };
+            let datagram: &Bytes = sealed.get_or_insert_with(make);
+            if let Some(link) = host.links.get_mut(&hop.link) {
                 link.stats.tx.count(Kind::Data, datagram.len());
             }
             self.outputs.push_back(Output::Send {
@@ -166,5 +182,7 @@ impl Knet {
     }
 }
 
+/// The shortest longest part: a message never has more than 255.
+const PART_MIN: usize = MESSAGE_MAX.div_ceil(u8::MAX as usize);
 /// Messages between two pings that tell the number (threads_tx.c: SEQ_MAX / 8).
 pub(super) const SEQ_PING_EACH: u16 = 8191;

@@ -1,3 +1,5 @@
+mod keys;
+
 use bytes::Bytes;
 use ferrosync_wire::codec::{Decode as _, Encode as _, Reader};
 use ferrosync_wire::knet::{Cast, DataHeader, Frame, MESSAGE_MAX, Part};
@@ -66,43 +68,6 @@ fn what_is_not_sealed_is_not_believed() {
     // A takes the sealed packets for garbage.
     let drops = net.nodes[&A].drops();
     assert!(drops.malformed > 0, "{drops:?}");
-}
-
-#[test]
-fn a_key_changes_while_messages_flow() {
-    let suite = Suite::encrypted(Cipher::Aes256, Hash::Sha256);
-    let next = Suite::encrypted(Cipher::Aes128, Hash::Sha512);
-    let mut net = Net::new(Policy::Passive, 1);
-    net.suite = Some(suite);
-    net.restart(A);
-    net.restart(B);
-    net.run(5_000);
-    let mut number = 0;
-    let mut exchange = |net: &mut Net| {
-        number += 1;
-        for (from, to) in [(A, B), (B, A)] {
-            net.send(from, Destination::One(to), &text(number));
-            net.run(1);
-            assert_eq!(net.delivered(to), [(from, text(number))]);
-        }
-    };
-    exchange(&mut net);
-    let now = net.now;
-    let steps: [&dyn Fn(&mut Knet); 3] = [
-        &|node| node.set_key(Slot::Two, Some(instance(next, 2))).unwrap(),
-        &|node| node.use_key(now, Some(Slot::Two)).unwrap(),
-        &|node| node.set_key(Slot::One, None).unwrap(),
-    ];
-    for step in steps {
-        for host in [A, B] {
-            step(net.nodes.get_mut(&host).unwrap());
-            net.drain();
-            exchange(&mut net);
-        }
-    }
-    net.run(5_000);
-    assert_eq!(net.nodes[&A].data_mtu(), 1365);
-    assert_eq!(net.nodes[&A].drops(), Drops::default());
 }
 
 #[test]

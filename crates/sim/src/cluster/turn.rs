@@ -74,6 +74,7 @@ impl Cluster {
         let around = &mut machine.surroundings;
         around.inbox.clear();
         around.acts.clear();
+        around.reads.clear();
         around.outbox.clear();
         around.ready = None;
         around.ring = RingId::ZERO;
@@ -178,6 +179,8 @@ impl Cluster {
                 };
                 node.handle(now, NodeInput::Lib(connect));
             }
+            Act::Reload => return self.request_reload(i),
+            Act::ReadFiles => return self.read_files(i),
             Act::Submit(conn) => return self.submit(i, conn),
             Act::Read(conn) => return self.read(i, conn),
             Act::Close(conn) => {
@@ -263,6 +266,7 @@ impl Cluster {
             node.handle(self.now, input);
         }
         self.drain(i);
+        self.plan(i);
     }
 
     /// Carries out what a node wants, by the production code, and passes on what comes of it.
@@ -331,14 +335,22 @@ impl Cluster {
 /// The key of the configuration, and initialisation vectors that no other start of any node has.
 fn secrets(config: &Config, seed: u64) -> Secrets {
     let mut secrets = Secrets::NONE;
-    if let TransportConfig::Knet(knet) = &config.transport
-        && let Some(crypto) = &knet.crypto
-        && let KeySource::Inline(bytes) = &crypto.key
-    {
-        secrets.key = SharedKey::new(bytes).ok();
+    secrets.key = shared_key(config);
+    if secrets.key.is_some() {
         secrets.ivs[..8].copy_from_slice(&seed.to_le_bytes());
     }
     secrets
+}
+
+/// The key of the configuration.
+pub(super) fn shared_key(config: &Config) -> Option<SharedKey> {
+    let TransportConfig::Knet(knet) = &config.transport else {
+        return None;
+    };
+    match &knet.crypto.as_ref()?.key {
+        KeySource::Inline(bytes) => SharedKey::new(bytes).ok(),
+        KeySource::File(_) => None,
+    }
 }
 
 /// What a turn of an event loop costs at least: without it a world could stand still in time.

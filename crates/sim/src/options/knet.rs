@@ -39,6 +39,8 @@ pub enum Refusal {
 
 /// Most links of a world.
 pub const LINKS_MAX: usize = 3;
+/// Bytes of the key of an encrypted world, which are all the same letter.
+pub const KEY_LEN: usize = 127;
 /// The MTU of every interface: the kernel refuses longer packets, and says why.
 pub const INTERFACE_MTU: usize = 1_500;
 
@@ -84,7 +86,7 @@ impl KnetWorld {
             Crypto::None => String::new(),
             Crypto::Aes256 => format!(
                 " crypto_cipher: aes256\n crypto_hash: sha256\n key: {}\n",
-                "k".repeat(127)
+                "k".repeat(KEY_LEN)
             ),
         };
         format!(" link_mode: {}\n{crypto}", self.policy)

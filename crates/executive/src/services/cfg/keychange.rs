@@ -2,10 +2,10 @@
 //!
 //! Every node that loaded another key tells the ring ACTIVATE, and later CLEANUP. Corosync seals with the new key when
 //! it hears its own ACTIVATE, tells CLEANUP at once, and refuses everything else when it hears that
-//! (`cfg.c:message_handler_req_exec_cfg_reconfig_crypto`, v3.1.7): it waits for nobody. So here a node follows
-//! the first that activates, lest it is late behind messages of its own; waits a moment when it is the first itself, for
-//! corosync opens packets before it has heard what came before them; and opens the old key's packets until all have
-//! activated, and a little longer (`docs/deviations.md`, D-73).
+//! (`cfg.c:message_handler_req_exec_cfg_reconfig_crypto`, v3.1.7): it waits for nobody. Here a node seals with the new
+//! key for those who told ACTIVATE, as they have loaded it; knet adds those whose packets show that they use it. When
+//! all have told, the new key is in use, and what the old one sealed is opened a little longer (`docs/deviations.md`,
+//! D-73).
 
 use std::collections::BTreeSet;
 
@@ -17,8 +17,10 @@ use crate::reload::CryptoPhase;
 #[derive(Debug, Default)]
 pub(super) struct KeyChange {
     stage: Stage,
-    /// Who told ACTIVATE since this node loaded its key.
+    /// Who told ACTIVATE of the key that this node loaded.
     active: BTreeSet<NodeId>,
+    /// Who did so since the ring was told to reload, while this node has not read its files.
+    early: Option<BTreeSet<NodeId>>,
 }
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -26,12 +28,10 @@ enum Stage {
     /// One key, or none.
     #[default]
     Rest,
-    /// It opens packets of both and seals with the old one.
+    /// It opens packets of both and seals for each member with what that one is known to open.
     Loaded,
-    /// It seals with the new one.
+    /// It seals with the new one; CLEANUP is on its way.
     Active,
-    /// So do all, or enough time has passed; CLEANUP is on its way.
-    Ending,
     /// CLEANUP was heard.
     Ended,
 }
@@ -39,8 +39,12 @@ enum Stage {
 /// What happens.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Event {
-    /// Another key was loaded.
+    /// All are to reload.
+    Asked,
+    /// This node did, and has another key.
     Loaded,
+    /// This node did, and has no other key.
+    Unchanged,
     /// A node told of its step.
     Heard(NodeId, CryptoPhase),
     /// The time has passed that was to be waited.
@@ -48,8 +52,10 @@ pub(super) enum Event {
 }
 
 /// What is to be done about it, in this order.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub(super) struct Todo {
+    /// These nodes open what the new key seals.
+    pub(super) opens: Vec<NodeId>,
     /// Seal with the new key, or forget the old one.
     pub(super) step: Option<CryptoPhase>,
     /// Tell the ring.
@@ -62,21 +68,42 @@ impl KeyChange {
     /// Takes what happened on node `me` of a ring of `members`.
     pub(super) fn take(&mut self, me: NodeId, members: &[NodeId], event: Event) -> Todo {
         match (self.stage, event) {
+            (_, Event::Asked) => {
+                self.early.get_or_insert_default();
+                Todo::default()
+            }
+            (_, Event::Unchanged) => {
+                self.early = None;
+                Todo::default()
+            }
             (_, Event::Loaded) => {
                 self.stage = Stage::Loaded;
-                self.active.clear();
+                self.active = self.early.take().unwrap_or_default();
                 Todo {
+                    opens: self.active.iter().copied().collect(),
                     tell: Some(CryptoPhase::Activate),
+                    wait: Some(SILENT),
                     ..Todo::default()
                 }
             }
-            (Stage::Loaded | Stage::Active, Event::Heard(from, CryptoPhase::Activate)) => {
+            (stage, Event::Heard(from, CryptoPhase::Activate)) => {
+                if let Some(early) = &mut self.early {
+                    early.insert(from);
+                }
+                if stage != Stage::Loaded {
+                    return Todo::default();
+                }
                 self.active.insert(from);
-                self.activate(from != me, members)
+                if members.iter().all(|member| self.active.contains(member)) {
+                    return self.activate();
+                }
+                Todo {
+                    opens: if from == me { Vec::new() } else { vec![from] },
+                    ..Todo::default()
+                }
             }
-            (Stage::Loaded, Event::Elapsed) => self.activate(true, members),
-            (Stage::Active, Event::Elapsed) => self.end(),
-            (Stage::Ending, Event::Heard(from, CryptoPhase::Cleanup)) if from == me => {
+            (Stage::Loaded, Event::Elapsed) => self.activate(),
+            (Stage::Active, Event::Heard(from, CryptoPhase::Cleanup)) if from == me => {
                 self.stage = Stage::Ended;
                 Todo {
                     wait: Some(LATE_PACKETS),
@@ -91,43 +118,23 @@ impl KeyChange {
                 }
             }
             (
-                Stage::Rest | Stage::Loaded | Stage::Active | Stage::Ending | Stage::Ended,
-                Event::Heard(..) | Event::Elapsed,
+                Stage::Rest | Stage::Loaded | Stage::Active | Stage::Ended,
+                Event::Heard(_, CryptoPhase::Cleanup) | Event::Elapsed,
             ) => Todo::default(),
         }
     }
 
-    /// Somebody tells that it activates; this node does so too if it follows or is alone.
-    fn activate(&mut self, follows: bool, members: &[NodeId]) -> Todo {
-        let mut todo = Todo::default();
-        if self.stage == Stage::Loaded {
-            if !follows && members.len() > 1 {
-                todo.wait = Some(FIRST);
-                return todo;
-            }
-            self.stage = Stage::Active;
-            todo.step = Some(CryptoPhase::Activate);
-            todo.wait = Some(SILENT);
-        }
-        if members.iter().all(|member| self.active.contains(member)) {
-            let end = self.end();
-            (todo.tell, todo.wait) = (end.tell, end.wait);
-        }
-        todo
-    }
-
-    fn end(&mut self) -> Todo {
-        self.stage = Stage::Ending;
+    fn activate(&mut self) -> Todo {
+        self.stage = Stage::Active;
         Todo {
+            step: Some(CryptoPhase::Activate),
             tell: Some(CryptoPhase::Cleanup),
             ..Todo::default()
         }
     }
 }
 
-/// What the first to activate waits for others to do so.
-const FIRST: Duration = Duration::from_millis(200);
-/// Nodes that say nothing so long had nothing to change.
+/// Nodes that say nothing so long had nothing to change, and open nothing but the old key, or are on their way back.
 const SILENT: Duration = Duration::from_secs(10);
 /// Packets of the old key that are on their way, or sent again for want of what came before them.
 const LATE_PACKETS: Duration = Duration::from_secs(2);
@@ -141,7 +148,9 @@ mod tests {
     fn event(word: &str) -> Event {
         let from = |digits: &str| NodeId(digits.parse().unwrap());
         match word.split_at(1) {
+            ("r", "eload") => Event::Asked,
             ("l", "oaded") => Event::Loaded,
+            ("s", "ame") => Event::Unchanged,
             ("e", "lapsed") => Event::Elapsed,
             ("a", digits) => Event::Heard(from(digits), CryptoPhase::Activate),
             ("c", digits) => Event::Heard(from(digits), CryptoPhase::Cleanup),
@@ -156,12 +165,13 @@ mod tests {
             None => String::new(),
         };
         let wait = todo.wait.map_or_else(String::new, |wait| match wait {
-            FIRST => "wait-first".into(),
             SILENT => "wait-silent".into(),
             LATE_PACKETS => "wait-late".into(),
             other => panic!("{other:?}"),
         });
-        (word("do", todo.step) + &word("tell", todo.tell) + &wait)
+        let opens = todo.opens.iter().map(|node| format!("{node}-opens "));
+        let opens: String = opens.collect();
+        (opens + &word("do", todo.step) + &word("tell", todo.tell) + &wait)
             .trim_end()
             .to_owned()
     }
@@ -174,35 +184,76 @@ mod tests {
         (
             &[1, 2, 3],
             &[
-                ("loaded", "tell-activate"),
-                ("a1", "wait-first"),
-                ("a2", "do-activate wait-silent"),
-                ("a3", "tell-cleanup"),
+                ("loaded", "tell-activate wait-silent"),
+                ("a1", ""),
+                ("a2", "2-opens"),
                 ("c2", ""),
+                ("a3", "do-activate tell-cleanup"),
+                ("c3", ""),
                 ("c1", "wait-late"),
                 ("elapsed", "do-cleanup"),
             ],
         ),
-        // Its own message is late: it follows, and does not forget before the last of the others.
+        // Its own message is late: the others, corosync's, have done all their steps.
         (
             &[1, 2, 3],
             &[
-                ("loaded", "tell-activate"),
-                ("a3", "do-activate wait-silent"),
+                ("loaded", "tell-activate wait-silent"),
+                ("a3", "3-opens"),
+                ("a2", "2-opens"),
                 ("c3", ""),
-                ("a1", ""),
-                ("a2", "tell-cleanup"),
+                ("c2", ""),
+                ("a1", "do-activate tell-cleanup"),
                 ("c1", "wait-late"),
+            ],
+        ),
+        // It reads its files when the others have told already.
+        (
+            &[1, 2, 3],
+            &[
+                ("reload", ""),
+                ("a3", ""),
+                ("a2", ""),
+                ("loaded", "2-opens 3-opens tell-activate wait-silent"),
+                ("a1", "do-activate tell-cleanup"),
+                ("c1", "wait-late"),
+            ],
+        ),
+        // Two reloads are done together; one that changes no key comes while others are still to be heard of.
+        (
+            &[1, 2, 3],
+            &[
+                ("reload", ""),
+                ("a3", ""),
+                ("reload", ""),
+                ("loaded", "3-opens tell-activate wait-silent"),
+                ("a1", ""),
+                ("reload", ""),
+                ("same", ""),
+                ("a2", "do-activate tell-cleanup"),
+            ],
+        ),
+        // What was told of another reload's key says nothing of this one's.
+        (
+            &[1, 2],
+            &[
+                ("reload", ""),
+                ("a2", ""),
+                ("same", ""),
+                ("reload", ""),
+                ("loaded", "tell-activate wait-silent"),
+                ("a1", ""),
+                ("a2", "do-activate tell-cleanup"),
             ],
         ),
         // The others have nothing to change, or are not heard of.
         (
             &[1, 2],
             &[
-                ("loaded", "tell-activate"),
-                ("a1", "wait-first"),
-                ("elapsed", "do-activate wait-silent"),
-                ("elapsed", "tell-cleanup"),
+                ("loaded", "tell-activate wait-silent"),
+                ("a1", ""),
+                ("elapsed", "do-activate tell-cleanup"),
+                ("a2", ""),
                 ("c1", "wait-late"),
                 ("elapsed", "do-cleanup"),
             ],
@@ -211,7 +262,7 @@ mod tests {
         (
             &[1],
             &[
-                ("loaded", "tell-activate"),
+                ("loaded", "tell-activate wait-silent"),
                 ("a1", "do-activate tell-cleanup"),
                 ("c1", "wait-late"),
                 ("elapsed", "do-cleanup"),
@@ -221,16 +272,16 @@ mod tests {
         (
             &[1, 2],
             &[
-                ("loaded", "tell-activate"),
-                ("a2", "do-activate wait-silent"),
-                ("a1", "tell-cleanup"),
-                ("loaded", "tell-activate"),
+                ("loaded", "tell-activate wait-silent"),
+                ("a2", "2-opens"),
+                ("a1", "do-activate tell-cleanup"),
+                ("loaded", "tell-activate wait-silent"),
                 ("c1", ""),
-                ("a1", "wait-first"),
+                ("a1", ""),
                 ("a2", "do-activate tell-cleanup"),
                 ("c1", "wait-late"),
-                ("loaded", "tell-activate"),
-                ("elapsed", "do-activate wait-silent"),
+                ("loaded", "tell-activate wait-silent"),
+                ("elapsed", "do-activate tell-cleanup"),
             ],
         ),
         // Steps of others, when this node changed nothing.

@@ -50,14 +50,17 @@ impl Reload {
         if let Some(at) = at {
             self.waiting.push(self.sent.remove(at));
         }
+        self.key_event(cx, Event::Asked);
         cx.reload();
     }
 
     /// This node has done it, or could not.
     pub(super) fn done(&mut self, cx: &mut Ctx<'_>, result: Result<CryptoChange, CsError>) {
-        if result == Ok(CryptoChange::Loaded) {
-            self.key_event(cx, Event::Loaded);
-        }
+        let event = match result {
+            Ok(CryptoChange::Loaded) => Event::Loaded,
+            Ok(CryptoChange::None) | Err(_) => Event::Unchanged,
+        };
+        self.key_event(cx, event);
         let status = result.map(|_| ());
         for conn in std::mem::take(&mut self.waiting) {
             cx.respond(conn, &Answer::<ConfigReloaded>::from(status));
@@ -84,7 +87,15 @@ impl Reload {
     }
 
     fn key_event(&mut self, cx: &mut Ctx<'_>, event: Event) {
-        let Todo { step, tell, wait } = self.key.take(cx.me(), cx.members(), event);
+        let Todo {
+            opens,
+            step,
+            tell,
+            wait,
+        } = self.key.take(cx.me(), cx.members(), event);
+        for node in opens {
+            cx.opens_next_key(node);
+        }
         if let Some(phase) = step {
             cx.crypto_phase(phase);
         }

@@ -24,11 +24,14 @@ fn node(slots: [Option<(Suite, u8)>; 2], in_use: Option<Slot>) -> Crypto {
 
 fn pass(from: &Crypto, to: &Crypto) -> Result<Vec<u8>, OpenError> {
     let mut datagram = BytesMut::new();
-    from.seal(&IV, &[&packet()], &mut datagram);
-    assert_eq!(datagram.len(), from.overhead().sealed_len(packet().len()));
+    from.seal(Opens::Present, &IV, &[&packet()], &mut datagram);
+    assert_eq!(
+        datagram.len(),
+        from.overhead(Opens::Present).sealed_len(packet().len())
+    );
     to.open(&datagram, &mut Vec::new())
         .map(|opened| match opened {
-            Opened::Authentic(packet) => packet.to_vec(),
+            Opened::Authentic(_, packet) => packet.to_vec(),
             Opened::Clear(_) => panic!("clear traffic was refused"),
         })
 }
@@ -123,7 +126,7 @@ fn slots_are_guarded() {
 fn clear_traffic_is_taken_only_where_it_is_allowed() {
     let clear = node([None, None], None);
     let mut crypto = node([Some((AES, 1)), None], Some(Slot::One));
-    assert_eq!(clear.overhead(), Overhead::NONE);
+    assert_eq!(clear.overhead(Opens::Present), Overhead::NONE);
     assert_eq!(pass(&clear, &crypto), Err(OpenError::TooShort));
     assert_eq!(pass(&clear, &clear), Err(OpenError::NoKey));
 
@@ -143,4 +146,33 @@ fn a_key_opens_before_any_seals() {
     let ahead = node([Some((AES, 1)), None], Some(Slot::One));
     let behind = node([Some((AES, 1)), None], None);
     assert_eq!(pass(&ahead, &behind), Ok(packet()));
+}
+
+#[test]
+fn what_is_prepared_seals_for_those_who_open_it() {
+    let (old, new) = ((AES, 1), (Suite::signed(Hash::Sha256), 2));
+    let mut node = node([Some(old), None], Some(Slot::One));
+    assert_eq!(
+        node.prepare(Some(Slot::Two)),
+        Err(SlotError::Empty(Slot::Two))
+    );
+    node.set(Slot::Two, Some(Instance::new(new.0, &key(new.1))))
+        .unwrap();
+    // Nothing was prepared.
+    assert_eq!(node.seals(Opens::Next), Some(Slot::One));
+    assert!(!node.is_next(Slot::Two));
+    node.prepare(Some(Slot::Two)).unwrap();
+    assert!(node.is_next(Slot::Two) && !node.is_next(Slot::One));
+    assert_eq!(node.seals(Opens::Present), Some(Slot::One));
+    assert_eq!(node.seals(Opens::Next), Some(Slot::Two));
+    assert_eq!(node.overhead(Opens::Next), new.0.overhead());
+    // It is replaced by another one, which has to be prepared itself.
+    node.set(Slot::Two, None).unwrap();
+    assert_eq!(node.seals(Opens::Next), Some(Slot::One));
+    // No encryption can be prepared too.
+    node.prepare(None).unwrap();
+    assert_eq!(node.seals(Opens::Next), None);
+    assert_eq!(node.seals(Opens::Present), Some(Slot::One));
+    node.use_slot(Some(Slot::One)).unwrap();
+    assert_eq!(node.seals(Opens::Next), Some(Slot::One));
 }
