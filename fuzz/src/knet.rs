@@ -109,7 +109,7 @@ impl Node {
         if let Some(suite) = suite
             && let Ok(key) = Key::new(&[9; 128])
         {
-            let taken = knet.set_key(Slot::One, Some(Instance::new(suite, &key)));
+            let taken = knet.set_key(now, Slot::One, Some(Instance::new(suite, &key)));
             assert_eq!(taken, Ok(()));
             assert_eq!(knet.use_key(now, Some(Slot::One)), Ok(()));
             knet.set_clear_traffic(ClearTraffic::Refused);

@@ -128,8 +128,8 @@ impl World {
                 conn,
                 result: result(),
             },
-            Some(HostRequest::ReadConfig { purpose, .. }) => HostAnswer::ConfigRead {
-                purpose,
+            Some(HostRequest::ReadKey) => HostAnswer::KeyRead { key: None },
+            Some(HostRequest::ReadConfig { .. }) => HostAnswer::ConfigRead {
                 result: match result() {
                     Ok(()) => Ok(Box::new(machine::reread(feed.u8()))),
                     Err(_) => Err("corosync.conf:1: a file that says nothing".to_owned()),

@@ -1,12 +1,12 @@
 //! What only the machine can do for a service: mapping clients' buffers, opening log files anew, reading files.
 
 use std::ffi::OsStr;
-use std::io;
 use std::os::unix::ffi::OsStrExt;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
+use std::{fs, io};
 
-use ferrosync_executive::config::Fixed;
+use ferrosync_executive::config::{self, Fixed, SourceFile};
 use ferrosync_executive::log::Priority;
 use ferrosync_executive::output::{HostAnswer, HostRequest, Reread};
 use ferrosync_ipc::ZeroCopyError;
@@ -51,8 +51,8 @@ pub(crate) fn carry_out<'b>(
             let result = reopen_logs(host);
             Some(HostAnswer::LogsReopened { conn, result })
         }
-        HostRequest::ReadConfig { purpose, fixed } => Some(HostAnswer::ConfigRead {
-            purpose,
+        HostRequest::ReadKey => Some(read_key(&host.config_path)),
+        HostRequest::ReadConfig { fixed } => Some(HostAnswer::ConfigRead {
             result: reread(&host.config_path, &fixed),
         }),
         HostRequest::SetLinks(links) => {
@@ -122,6 +122,20 @@ fn reread(path: &Path, fixed: &Fixed) -> Result<Box<Reread>, String> {
     let config = read_config(path, fixed)?;
     let key = secrets::gather(&config)?.key;
     Ok(Box::new(Reread { config, key }))
+}
+
+/// What the files say of the key, where they say something sensible.
+fn read_key(path: &Path) -> HostAnswer<'static> {
+    let read = || {
+        let bytes = fs::read(path).ok()?;
+        let crypto = config::crypto_of(SourceFile {
+            name: &path.to_string_lossy(),
+            bytes: &bytes,
+        })?;
+        let key = secrets::key(&crypto).ok()?;
+        Some((crypto, key))
+    };
+    HostAnswer::KeyRead { key: read() }
 }
 
 /// What a client is told.

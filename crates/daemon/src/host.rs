@@ -186,6 +186,7 @@ impl Host for OsHost {
             | HostRequest::ZeroCopyExecute { .. }
             | HostRequest::ReopenLogs { .. }
             | HostRequest::ReadConfig { .. }
+            | HostRequest::ReadKey
             | HostRequest::SetLinks(_)
             | HostRequest::Measure(_)
             | HostRequest::Watchdog(_)

@@ -70,7 +70,7 @@ impl Node {
                 let (view, message) = self.core.sync.begin(change.members, change.ring);
                 self.sync_send(&message);
                 self.announce();
-                self.core.transport.forget_foreseen();
+                self.stop_looking();
                 for id in self.services.ids() {
                     self.with_service(id, |s, cx| s.sync_init(cx, &view));
                 }

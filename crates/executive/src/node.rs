@@ -17,7 +17,7 @@ use crate::counters::ExecCounters;
 use crate::icmap::Icmap;
 use crate::log::{self, Priority, Subsystem};
 use crate::output::{
-    Control, Credentials, ExitReason, HostAnswer, Kept, LibInput, NodeInput, NodeOutput, Purpose,
+    Control, Credentials, ExitReason, HostAnswer, Kept, LibInput, NodeInput, NodeOutput,
 };
 use crate::own_keys::Told;
 use crate::pauses::Pauses;
@@ -354,10 +354,8 @@ impl Node {
             HostAnswer::LogsReopened { conn, result } => {
                 self.answered(conn, |s, cx| s.logs_reopened(cx, conn, result));
             }
-            HostAnswer::ConfigRead { purpose, result } => match purpose {
-                Purpose::Reload => self.config_read(result),
-                Purpose::Key => self.key_read(result),
-            },
+            HostAnswer::ConfigRead { result } => self.config_read(result),
+            HostAnswer::KeyRead { key } => self.key_read(key),
             HostAnswer::Measured(measured) => {
                 self.with_service(ServiceId::MON, |s, cx| s.measured(cx, measured));
                 self.settle();

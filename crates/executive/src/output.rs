@@ -8,7 +8,7 @@ use ferrosync_wire::ipc::CsError;
 use ferrosync_wire::linear::Memory;
 use ferrosync_wire::{ConnId, Duration, LinkId, RingSeq, ServiceId};
 
-use crate::config::{Config, Fixed, KnetLink, LoggingConfig};
+use crate::config::{Config, CryptoConfig, Fixed, KnetLink, LoggingConfig};
 use crate::log::Record;
 use crate::transport::SharedKey;
 
@@ -130,10 +130,13 @@ pub enum HostAnswer<'a> {
     },
     /// Of [`HostRequest::ReadConfig`].
     ConfigRead {
-        /// What it was asked for.
-        purpose: Purpose,
         /// The configuration, or what is wrong with the files, a line for each fault.
         result: Result<Box<Reread>, String>,
+    },
+    /// Of [`HostRequest::ReadKey`].
+    KeyRead {
+        /// What packets are sealed with according to the files; `None` for nothing, or where they are at fault.
+        key: Option<(CryptoConfig, SharedKey)>,
     },
     /// Of [`HostRequest::Measure`].
     Measured(Measured),
@@ -192,15 +195,6 @@ pub struct Pause {
     pub delay: Duration,
     /// How long it may.
     pub threshold: Duration,
-}
-
-/// What the configuration is read again for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Purpose {
-    /// To run with it.
-    Reload,
-    /// To open packets that may be sealed with its key, before the reload is heard of.
-    Key,
 }
 
 /// What the host found when it read the files again.
@@ -339,11 +333,12 @@ pub enum HostRequest {
     },
     /// Read the configuration's files again, all of them.
     ReadConfig {
-        /// What for; the answer repeats it.
-        purpose: Purpose,
         /// What stays as it is, whatever the files say; for [`crate::config::reload`].
         fixed: Fixed,
     },
+    /// Read the shared key again, and which cipher and hash it is for; see [`crate::config::crypto_of`]. Nothing may be looked up
+    /// elsewhere: anybody can bring this about with a packet, and the ring waits for the answer.
+    ReadKey,
     /// Have a socket for each of these links of knet and for no other; those that stay keep theirs. Nobody waits for an
     /// answer.
     SetLinks(Vec<KnetLink>),

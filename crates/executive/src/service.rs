@@ -378,7 +378,13 @@ impl<'a> Ctx<'a> {
 
     /// A node is known to open what the key seals that the last reload brought.
     pub fn opens_next_key(&mut self, node: NodeId) {
-        self.core.transport.opens_next_key(node);
+        let Core {
+            transport,
+            outputs,
+            now,
+            ..
+        } = &mut *self.core;
+        transport.opens_next_key(*now, node, outputs);
     }
 
     /// Has something kept over restarts of the process.

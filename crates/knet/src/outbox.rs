@@ -49,15 +49,6 @@ impl Outbox {
         self.crypto.overhead(Opens::Present)
     }
 
-    /// By how many bytes at most a prepared key makes packets longer than the one in use.
-    pub(crate) fn margin(&self) -> usize {
-        let (next, present) = (self.crypto.overhead(Opens::Next), self.overhead());
-        if next == present {
-            return 0;
-        }
-        next.beyond(present)
-    }
-
     /// The datagram of a packet for hosts that open so much.
     pub(crate) fn seal(&mut self, packet: Packet<'_>, opens: Opens) -> Bytes {
         let (packet, payload) = match packet {

@@ -112,6 +112,12 @@ impl PathMtu {
         self.found_at = None;
     }
 
+    /// What sealing adds to the path's packets.
+    #[must_use]
+    pub const fn crypto(&self) -> Overhead {
+        self.crypto
+    }
+
     /// Another on-wire size holds, or it is to be searched from now on.
     pub fn fix(&mut self, on_wire: Option<u16>) {
         *self = Self::new(self.family, self.crypto, on_wire);

@@ -10,7 +10,6 @@ use ferrosync_executive::core::{Quorate, QuorumView};
 use ferrosync_executive::log::{Priority, Record};
 use ferrosync_executive::output::{
     Carries, ExitReason, FlowControl, HostRequest, Keep, Kept, LibKind, LibMessage, LinkTrouble,
-    Purpose,
 };
 use ferrosync_executive::pump::{Host, StoreFailed, WouldBlock};
 use ferrosync_totem::pg::Seen;
@@ -53,8 +52,8 @@ pub struct Surroundings {
     pub(crate) inbox: Inbox,
     /// What client processes and the operator want, oldest first.
     pub(crate) acts: VecDeque<Act>,
-    /// What the node wants to read its files for, and what has to stay.
-    pub(crate) reads: VecDeque<(Purpose, Fixed)>,
+    /// What the node wants to know of its files, oldest first.
+    pub(crate) reads: VecDeque<Read>,
     pub(crate) files_read: u64,
     pub(crate) processes: BTreeMap<ConnId, Process>,
     /// Frames that wait to be handed to the network.
@@ -99,6 +98,15 @@ pub(crate) enum Act {
     ReadFiles,
     /// The network reports about a datagram.
     Trouble(LinkTrouble),
+}
+
+/// What the node wants to know of its files.
+#[derive(Clone, Debug)]
+pub(crate) enum Read {
+    /// The configuration, of which this has to stay.
+    All(Fixed),
+    /// The key.
+    Key,
 }
 
 /// A received datagram.
@@ -423,10 +431,15 @@ impl Host for SimHost<'_> {
     }
 
     fn ask(&mut self, request: HostRequest) {
-        if let HostRequest::ReadConfig { purpose, fixed } = request {
-            self.around.reads.push_back((purpose, fixed));
-            self.around.acts.push_back(Act::ReadFiles);
-        }
+        let read = if let HostRequest::ReadConfig { fixed } = request {
+            Read::All(fixed)
+        } else if matches!(request, HostRequest::ReadKey) {
+            Read::Key
+        } else {
+            return;
+        };
+        self.around.reads.push_back(read);
+        self.around.acts.push_back(Act::ReadFiles);
     }
 
     fn exit(&mut self, reason: ExitReason) {

@@ -8,7 +8,9 @@ mod knet;
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr};
 
-use ferrosync_executive::config::{self, Config, Environment, Family, Fixed, SourceFile};
+use ferrosync_executive::config::{
+    self, Config, CryptoConfig, Environment, Family, Fixed, SourceFile,
+};
 use ferrosync_totem::rng::Rng;
 use ferrosync_wire::{Duration, LinkId};
 
@@ -270,6 +272,14 @@ impl Options {
     pub fn reload(conf: &str, node: u32, fixed: &Fixed) -> Result<Config, String> {
         let mut environment = Surroundings::of(node);
         config::reload(file(conf), &[], &mut environment, fixed).map_err(|e| e.to_string())
+    }
+}
+
+impl Options {
+    /// What a text says of encryption, as a node reads it ahead of a reload.
+    #[must_use]
+    pub fn crypto(conf: &str) -> Option<CryptoConfig> {
+        config::crypto_of(file(conf))
     }
 }
 

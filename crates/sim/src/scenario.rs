@@ -6,7 +6,7 @@ use ferrosync_wire::{Duration, LinkId, NodeId, RingId};
 
 use crate::cluster::{Cluster, Event, PORT, Trouble, index};
 use crate::faults::between;
-use crate::host::Act;
+use crate::host::{Act, Surroundings};
 use crate::options::Options;
 use crate::report::Failure;
 
@@ -114,6 +114,20 @@ impl NodeHandle<'_> {
     /// Has all nodes reload, as `corosync-cfgtool -R` here does.
     pub fn reload(&mut self) {
         self.cluster.act(self.index, Act::Reload);
+    }
+
+    /// Its corosync.conf cannot be understood any more.
+    pub fn break_file(&mut self) {
+        self.surroundings().conf.insert(0, '}');
+    }
+
+    /// It can be understood again.
+    pub fn mend_file(&mut self) {
+        self.surroundings().conf.remove(0);
+    }
+
+    fn surroundings(&mut self) -> &mut Surroundings {
+        &mut self.cluster.machines[self.index].surroundings
     }
 
     /// How often its configuration was read since the world began.

@@ -181,13 +181,14 @@ fn a_key_that_was_looked_at_before_the_reload_is_taken_over() {
     let before = rings(&mut cluster);
     cluster.load();
     cluster.write_key('l');
-    for _ in 0..100 {
-        cluster.node(3).hears(1, LinkId(0), vec![7; 200]);
-        // No node has this address.
-        cluster.node(3).hears(9, LinkId(0), vec![7; 200]);
-        cluster.run_for(TOKEN / 100).unwrap();
+    // No node has the first of these addresses.
+    for (from, read) in [(9, 0), (1, 1)] {
+        for _ in 0..100 {
+            cluster.node(3).hears(from, LinkId(0), vec![7; 200]);
+            cluster.run_for(TOKEN / 110).unwrap();
+        }
+        assert_eq!(cluster.node(3).files_read(), read);
     }
-    assert_eq!(cluster.node(3).files_read(), 1);
     cluster.node(2).reload();
     cluster.run_for(TOKEN * 15).unwrap();
     let read: Vec<u64> = (1..=3).map(|n| cluster.node(n).files_read()).collect();
@@ -250,6 +251,27 @@ fn sealed_by(letter: char) -> Vec<u8> {
     let mut sealed = BytesMut::new();
     Instance::new(suite, &key).seal(&[0; IV_LEN], &[&frame.to_vec()], &mut sealed);
     sealed.to_vec()
+}
+
+/// One node cannot read its files when the others turn encryption off, and does so with a second reload.
+#[test]
+fn a_node_that_turns_encryption_off_late_is_not_cut_off() {
+    let mut cluster = formed(SEALED);
+    let before = rings(&mut cluster);
+    cluster.load();
+    cluster.edit_files(|conf| conf.replace("crypto_cipher: aes256", "crypto_cipher: none"));
+    cluster.edit_files(|conf| conf.replace("crypto_hash: sha256", "crypto_hash: none"));
+    cluster.node(3).break_file();
+    cluster.node(1).reload();
+    cluster.run_for(TOKEN * 3).unwrap();
+    cluster.node(3).mend_file();
+    cluster.node(2).reload();
+    cluster.run_for(TOKEN * 15).unwrap();
+    cluster.heal();
+    cluster.check(TOKEN * 30).unwrap();
+    let after = rings(&mut cluster);
+    let lines = cluster.report().lines();
+    assert_eq!(after, before, "{lines:#?}");
 }
 
 const SEALED: KnetWorld = KnetWorld {

@@ -10,14 +10,15 @@ pub mod links;
 use std::net::IpAddr;
 
 use ferrosync_wire::ipc::CsError;
-use ferrosync_wire::{Instant, Key, Value};
+use ferrosync_wire::{Key, Value};
 
 use crate::config::Config;
 use crate::core::Core;
 use crate::log::{Priority, Record, Subsystem};
 use crate::node::Node;
-use crate::output::{HostRequest, NodeOutput, Purpose, Reread};
+use crate::output::{HostRequest, NodeOutput, Reread};
 use crate::transport::{ONLY_LINK, SharedKey, Transport};
+use ahead::Look;
 use keys::Difference;
 use links::Network;
 
@@ -27,8 +28,7 @@ pub(crate) struct Running {
     /// Without its keys and warnings, which are in the map and in the log.
     pub(crate) config: Config,
     reading: Reading,
-    /// When the files were last read for their key alone.
-    looked: Option<Instant>,
+    look: Look,
 }
 
 /// Whether the host is about to read the files.
@@ -59,11 +59,11 @@ pub enum CryptoPhase {
 
 impl Running {
     /// What a node starts with.
-    pub(crate) const fn new(config: Config) -> Self {
+    pub(crate) fn new(config: Config) -> Self {
         Self {
             config,
             reading: Reading::No,
-            looked: None,
+            look: Look::default(),
         }
     }
 }
@@ -75,8 +75,7 @@ impl Node {
         if running.reading == Reading::No {
             running.reading = Reading::Yes;
             let fixed = running.config.fixed.clone();
-            let purpose = Purpose::Reload;
-            let request = HostRequest::ReadConfig { purpose, fixed };
+            let request = HostRequest::ReadConfig { fixed };
             self.core.push(NodeOutput::Ask(request));
         }
     }

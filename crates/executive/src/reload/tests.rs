@@ -13,7 +13,7 @@ use ferrosync_wire::{Decode, Name, NodeId, Reader, ServiceId};
 use super::*;
 use crate::config::Debug;
 use crate::icmap::TrackFlags;
-use crate::output::{HostAnswer, Purpose};
+use crate::output::HostAnswer;
 use crate::testing::{Client, Cluster, config_of, config_text, read_config};
 use crate::transport::Transport;
 
@@ -32,11 +32,11 @@ fn reload(cluster: &mut Cluster, client: Client, nodes: &[u32], text: &str) -> R
 /// The host of a node does what it is asked for.
 fn read_when_asked(cluster: &mut Cluster, id: u32, text: &str) {
     cluster.run_until("the host is asked", |c| c.is_asking(id));
-    let Some(HostRequest::ReadConfig { purpose, fixed }) = cluster.asked(id) else {
+    let Some(HostRequest::ReadConfig { fixed }) = cluster.asked(id) else {
         panic!("node {id} asks for something else");
     };
     let result = read_config(id, text, &fixed).map(reread);
-    cluster.answer_host(id, HostAnswer::ConfigRead { purpose, result });
+    cluster.answer_host(id, HostAnswer::ConfigRead { result });
 }
 
 fn reread(config: Config) -> Box<Reread> {
@@ -375,8 +375,7 @@ fn an_answer_that_nobody_waits_for_is_no_harm() {
     let text = config_text(&[1], "join: 60", "");
     let fixed = cluster.node(1).core().running.config.fixed.clone();
     let result = read_config(1, &text, &fixed).map(reread);
-    let purpose = Purpose::Reload;
-    cluster.answer_host(1, HostAnswer::ConfigRead { purpose, result });
+    cluster.answer_host(1, HostAnswer::ConfigRead { result });
     assert_eq!(value(&cluster, 1, "totem.join"), Some(Value::U32(60)));
 }
 

@@ -35,7 +35,7 @@ impl Keys {
             foreseen: None,
         };
         if let Some(instance) = keys.instance() {
-            knet.set_key(keys.slot, Some(instance))
+            knet.set_key(now, keys.slot, Some(instance))
                 .and_then(|()| knet.use_key(now, Some(keys.slot)))
                 .expect("a new one has two free slots");
             knet.set_clear_traffic(ClearTraffic::Refused);
@@ -47,12 +47,13 @@ impl Keys {
     pub(super) fn load(
         &mut self,
         knet: &mut Knet,
+        now: Instant,
         config: Option<&CryptoConfig>,
         key: Option<SharedKey>,
     ) -> CryptoChange {
         let suite = config.map(suite);
         if suite == self.suite && key == self.key {
-            self.forget_foreseen(knet);
+            self.forget_foreseen(knet, now);
             return CryptoChange::None;
         }
         (self.suite, self.key) = (suite, key);
@@ -65,48 +66,54 @@ impl Keys {
             (self.suite, self.key.as_ref()) == (Some(suite), Some(&key))
         });
         if !tried {
-            self.prepare(knet, self.instance(), self.newest());
+            self.prepare(knet, now, self.instance(), self.newest());
         }
         CryptoChange::Loaded
     }
 
-    /// Tries what a configuration asks for, which no reload brought yet; whether that is a key, and another one.
+    /// Tries what a configuration asks for, which no reload brought yet; whether that is another key. Nothing that is
+    /// encrypted becomes readable ahead of its time.
     pub(super) fn foresee(
         &mut self,
         knet: &mut Knet,
-        config: Option<&CryptoConfig>,
-        key: Option<SharedKey>,
+        now: Instant,
+        config: &CryptoConfig,
+        key: SharedKey,
     ) -> bool {
-        let (Some(config), Some(key)) = (config, key) else {
-            return false;
-        };
         let parts = (suite(config), key);
         let present = self.suite == Some(parts.0) && self.key.as_ref() == Some(&parts.1);
         // While one is loaded and not yet used, no slot is free.
         let changing = knet.key_in_use() != self.newest();
-        if present || changing || self.foreseen.as_ref() == Some(&parts) {
+        let bares = parts.0.cipher().is_none() && self.suite.is_some_and(|s| s.cipher().is_some());
+        if present || changing || bares || self.foreseen.as_ref() == Some(&parts) {
             return false;
         }
         let slot = self.free_slot(knet);
         let instance = Instance::new(parts.0, &parts.1);
-        self.prepare(knet, Some(instance), Some(slot));
+        self.prepare(knet, now, Some(instance), Some(slot));
         self.foreseen = Some(parts);
         true
     }
 
     /// Tries it no longer.
-    pub(super) fn forget_foreseen(&mut self, knet: &mut Knet) {
+    pub(super) fn forget_foreseen(&mut self, knet: &mut Knet, now: Instant) {
         if self.foreseen.take().is_some() {
-            knet.set_key(self.free_slot(knet), None)
+            knet.set_key(now, self.free_slot(knet), None)
                 .expect("the slot that does not seal");
         }
     }
 
     /// Fills or empties the free slot, and has the slot `seals` used for those who open it.
-    fn prepare(&self, knet: &mut Knet, instance: Option<Instance>, seals: Option<Slot>) {
-        knet.set_key(self.free_slot(knet), instance)
+    fn prepare(
+        &self,
+        knet: &mut Knet,
+        now: Instant,
+        instance: Option<Instance>,
+        seals: Option<Slot>,
+    ) {
+        knet.set_key(now, self.free_slot(knet), instance)
             .expect("the slot that does not seal");
-        knet.prepare_key(seals)
+        knet.prepare_key(now, seals)
             .expect("it was loaded, or there is none");
     }
 
@@ -125,10 +132,10 @@ impl Keys {
             // Where another reload came in between, the key in use is the one before: it goes when its turn comes.
             CryptoPhase::Cleanup if knet.key_in_use() != newest => {}
             CryptoPhase::Cleanup => {
-                // What is tried took the old key's place.
-                if self.foreseen.is_none() {
-                    knet.set_key(self.slot.other(), None)
-                        .expect("it seals no more");
+                let old = self.slot.other();
+                // What is tried may have taken the old key's place.
+                if self.foreseen.is_none() || self.free_slot(knet) != old {
+                    knet.set_key(now, old, None).expect("it seals no more");
                 }
                 if newest.is_some() {
                     knet.set_clear_traffic(ClearTraffic::Refused);

@@ -136,7 +136,7 @@ impl KnetTransport {
         outputs.push_back(NodeOutput::Ask(links));
         let loaded = self
             .keys
-            .load(&mut self.knet, transport.crypto.as_ref(), key);
+            .load(&mut self.knet, now, transport.crypto.as_ref(), key);
         self.drain(Carries::Ring, outputs);
         loaded
     }
@@ -157,20 +157,31 @@ impl KnetTransport {
 
     pub(super) fn foresee(
         &mut self,
-        config: Option<&CryptoConfig>,
-        key: Option<SharedKey>,
+        now: Instant,
+        config: &CryptoConfig,
+        key: SharedKey,
+        outputs: &mut VecDeque<NodeOutput>,
     ) -> bool {
-        self.keys.foresee(&mut self.knet, config, key)
+        let another = self.keys.foresee(&mut self.knet, now, config, key);
+        self.drain(Carries::Ring, outputs);
+        another
     }
 
-    pub(super) fn forget_foreseen(&mut self) {
-        self.keys.forget_foreseen(&mut self.knet);
+    pub(super) fn forget_foreseen(&mut self, now: Instant, outputs: &mut VecDeque<NodeOutput>) {
+        self.keys.forget_foreseen(&mut self.knet, now);
+        self.drain(Carries::Ring, outputs);
     }
 
-    pub(super) fn opens_next_key(&mut self, node: NodeId) {
+    pub(super) fn opens_next_key(
+        &mut self,
+        now: Instant,
+        node: NodeId,
+        outputs: &mut VecDeque<NodeOutput>,
+    ) {
         // No other node has this transport.
         if let Ok(host) = u16::try_from(node.0) {
-            self.knet.host_opens_next(HostId(host));
+            self.knet.host_opens_next(now, HostId(host));
+            self.drain(Carries::Ring, outputs);
         }
     }
 
@@ -301,10 +312,13 @@ impl KnetTransport {
     }
 }
 
-/// Packets that no key opened; without a key they are no packets.
+/// Packets that no key opened; without a key in use they are taken for packets that make no sense.
 const fn unreadable(knet: &Knet) -> u64 {
     let drops = knet.drops();
-    drops.unauthentic + drops.malformed
+    match knet.key_in_use() {
+        Some(_) => drops.unauthentic,
+        None => drops.unauthentic + drops.malformed,
+    }
 }
 
 fn compressor(config: &CompressionConfig) -> Compressor {

@@ -162,28 +162,35 @@ impl Transport {
     /// Tries a key that may be loaded soon on what comes in; whether it is another one than those that are tried already.
     pub(crate) fn foresee(
         &mut self,
-        config: Option<&CryptoConfig>,
-        key: Option<SharedKey>,
+        now: Instant,
+        config: &CryptoConfig,
+        key: SharedKey,
+        outputs: &mut VecDeque<NodeOutput>,
     ) -> bool {
         match self {
             Self::Udp(_) => false,
-            Self::Knet(knet) => knet.foresee(config, key),
+            Self::Knet(knet) => knet.foresee(now, config, key, outputs),
         }
     }
 
     /// No longer.
-    pub(crate) fn forget_foreseen(&mut self) {
+    pub(crate) fn forget_foreseen(&mut self, now: Instant, outputs: &mut VecDeque<NodeOutput>) {
         match self {
             Self::Udp(_) => {}
-            Self::Knet(knet) => knet.forget_foreseen(),
+            Self::Knet(knet) => knet.forget_foreseen(now, outputs),
         }
     }
 
     /// A node is known to open what the key seals that was loaded last.
-    pub(crate) fn opens_next_key(&mut self, node: NodeId) {
+    pub(crate) fn opens_next_key(
+        &mut self,
+        now: Instant,
+        node: NodeId,
+        outputs: &mut VecDeque<NodeOutput>,
+    ) {
         match self {
             Self::Udp(_) => {}
-            Self::Knet(knet) => knet.opens_next_key(node),
+            Self::Knet(knet) => knet.opens_next_key(now, node, outputs),
         }
     }
 

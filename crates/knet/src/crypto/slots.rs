@@ -9,9 +9,8 @@ use super::{IV_LEN, Instance, OpenError, Overhead};
 
 /// The keys of one node: up to two that open, of which one seals.
 ///
-/// A ring changes its key in steps that all nodes take one after the other: set the free slot, use it, empty the
-/// first. From the first to the second step ([`Self::prepare`]) a packet is sealed with what its receiver is known to
-/// open, so that no node has to take a step at the time when another one does.
+/// A ring changes its key in steps that each node takes at its own pace: set the free slot, use it, empty the first.
+/// From the first to the second step ([`Self::prepare`]) a packet is sealed with what its receiver is known to open.
 #[derive(Debug)]
 pub struct Crypto {
     slots: [Option<Instance>; 2],

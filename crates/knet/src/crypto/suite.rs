@@ -207,14 +207,6 @@ impl Overhead {
         };
         self.salt_len + len + padding + self.hash_len
     }
-
-    /// By how many bytes at most a packet grows longer than `other` makes it.
-    #[must_use]
-    pub const fn beyond(self, other: Self) -> usize {
-        let most = self.salt_len + self.block_len + self.hash_len;
-        let least = other.salt_len + other.hash_len;
-        most.saturating_sub(least)
-    }
 }
 
 /// Why a cipher and a hash cannot be used together.

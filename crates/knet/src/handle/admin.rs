@@ -58,7 +58,7 @@ impl Knet {
     pub fn add_link(&mut self, host: HostId, id: LinkId, config: LinkConfig) {
         assert!(id.0 < LINKS_MAX, "{id:?}");
         let known = self.hosts.get_mut(&host).expect("the host was added");
-        let overhead = self.outbox.overhead();
+        let overhead = self.outbox.crypto.overhead(known.opens);
         let link = Link::new(config, overhead, self.config.mtu);
         known.links.insert(id, link);
         if self.choose_links(host) {
@@ -105,8 +105,15 @@ impl Knet {
     /// # Errors
     ///
     /// As [`crate::crypto::Crypto::set`].
-    pub fn set_key(&mut self, slot: Slot, key: Option<Instance>) -> Result<(), SlotError> {
-        self.outbox.crypto.set(slot, key)
+    pub fn set_key(
+        &mut self,
+        now: Instant,
+        slot: Slot,
+        key: Option<Instance>,
+    ) -> Result<(), SlotError> {
+        self.outbox.crypto.set(slot, key)?;
+        self.fit_paths(now);
+        Ok(())
     }
 
     /// From now on what goes to a host that opens it is sealed with the key in `slot`, or not at all: to a host that
@@ -116,16 +123,39 @@ impl Knet {
     /// # Errors
     ///
     /// As [`crate::crypto::Crypto::prepare`].
-    pub fn prepare_key(&mut self, slot: Option<Slot>) -> Result<(), SlotError> {
+    pub fn prepare_key(&mut self, now: Instant, slot: Option<Slot>) -> Result<(), SlotError> {
         self.outbox.crypto.prepare(slot)?;
         self.forget_opens();
+        self.fit_paths(now);
         Ok(())
     }
 
     /// A host is known to open what the prepared key seals, or to take what is not sealed if that was prepared.
-    pub fn host_opens_next(&mut self, host: HostId) {
-        if let Some(host) = self.hosts.get_mut(&host) {
+    pub fn host_opens_next(&mut self, now: Instant, host: HostId) {
+        if let Some(host) = self.hosts.get_mut(&host)
+            && host.opens != Opens::Next
+        {
             host.opens = Opens::Next;
+            self.fit_paths(now);
+        }
+    }
+
+    /// What fits a packet changes with what it is sealed with: paths on which that is another overhead now are measured
+    /// again.
+    fn fit_paths(&mut self, now: Instant) {
+        let mut changed = Vec::new();
+        for (&id, host) in &mut self.hosts {
+            let overhead = self.outbox.crypto.overhead(host.opens);
+            for (&link_id, link) in &mut host.links {
+                if link.path.crypto() != overhead {
+                    link.path.set_crypto(overhead);
+                    changed.push((id, link_id));
+                }
+            }
+        }
+        if !changed.is_empty() {
+            self.measure(now, changed);
+            self.choose_data_mtu();
         }
     }
 
@@ -142,19 +172,9 @@ impl Knet {
     ///
     /// As [`crate::crypto::Crypto::use_slot`].
     pub fn use_key(&mut self, now: Instant, slot: Option<Slot>) -> Result<(), SlotError> {
-        let before = self.outbox.overhead();
         self.outbox.crypto.use_slot(slot)?;
         self.forget_opens();
-        let overhead = self.outbox.overhead();
-        if overhead != before {
-            for host in self.hosts.values_mut() {
-                for link in host.links.values_mut() {
-                    link.path.set_crypto(overhead);
-                }
-            }
-            self.measure_all(now);
-            self.choose_data_mtu();
-        }
+        self.fit_paths(now);
         Ok(())
     }
 

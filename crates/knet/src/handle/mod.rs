@@ -375,7 +375,11 @@ impl Knet {
     }
 
     fn measure_all(&mut self, now: Instant) {
-        for (host, id) in self.all_links() {
+        self.measure(now, self.all_links());
+    }
+
+    fn measure(&mut self, now: Instant, links: Vec<(HostId, LinkId)>) {
+        for (host, id) in links {
             if let Some(link) = self.link_mut(host, id)
                 && link.is_up()
             {
@@ -386,9 +390,9 @@ impl Knet {
     }
 
     fn start_search(&mut self, now: Instant, host: HostId, id: LinkId) {
-        let ping_len = self.outbox.overhead().sealed_len(PING_LEN);
         let step = self.link_mut(host, id).map(|link| {
             let timeout = link.heartbeat.timeout();
+            let ping_len = link.path.crypto().sealed_len(PING_LEN);
             link.path.start(now, ping_len, timeout)
         });
         self.on_step(host, id, step);
@@ -442,12 +446,11 @@ impl Knet {
 
     /// A message goes to all hosts in the same parts, so the narrowest path counts.
     fn choose_data_mtu(&mut self) {
-        let smallest = self.outbox.overhead().smallest_data_mtu();
         let links = self.hosts.values().flat_map(|host| host.links.values());
         let up = links.filter(|link| link.is_up());
         let mtus = up.filter_map(|link| match link.measured {
             Measured::Yes => link.path.mtu(),
-            Measured::No => Some(smallest),
+            Measured::No => Some(link.path.crypto().smallest_data_mtu()),
         });
         let Some(mtu) = mtus.min() else { return };
         if mtu != self.data_mtu {

@@ -53,7 +53,7 @@ impl Knet {
             | Packet::ProbeReply(Probe { link, .. }) => self.admit(from, *link, source),
         };
         if id.is_some() && key.is_some_and(|slot| self.outbox.crypto.is_next(slot)) {
-            self.host_opens_next(from);
+            self.host_opens_next(now, from);
         }
         let known = id.and_then(|id| Some((id, self.link_mut(from, id)?)));
         let Some((id, link)) = known else {

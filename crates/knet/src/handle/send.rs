@@ -137,13 +137,10 @@ impl Knet {
     }
 
     fn send_parts(&mut self, header: DataHeader, payload: &[u8]) {
-        // While keys change, a part fits both ways of sealing it.
-        let longest = self.data_mtu.saturating_sub(self.outbox.margin());
-        let longest = longest.max(PART_MIN);
-        if payload.len() <= longest {
+        if payload.len() <= self.data_mtu {
             return self.push_routed(header, payload);
         }
-        let parts = payload.chunks(longest);
+        let parts = payload.chunks(self.data_mtu);
         let count = u8::try_from(parts.len()).expect("no MTU is below 258");
         for (number, part) in (1..=count).zip(parts) {
             let part_of = Part::Fragment { number, count };
@@ -182,7 +179,5 @@ impl Knet {
     }
 }
 
-/// The shortest longest part: a message never has more than 255.
-const PART_MIN: usize = MESSAGE_MAX.div_ceil(u8::MAX as usize);
 /// Messages between two pings that tell the number (threads_tx.c: SEQ_MAX / 8).
 pub(super) const SEQ_PING_EACH: u16 = 8191;

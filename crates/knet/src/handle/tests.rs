@@ -404,7 +404,7 @@ impl Net {
         let mut node = Knet::new(config, ivs, compressor, self.now);
         if let Some(suite) = self.suite {
             let key = instance(suite, 1);
-            node.set_key(Slot::One, Some(key)).unwrap();
+            node.set_key(self.now, Slot::One, Some(key)).unwrap();
             node.use_key(self.now, Some(Slot::One)).unwrap();
             node.set_clear_traffic(ClearTraffic::Refused);
         }

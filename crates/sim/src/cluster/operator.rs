@@ -5,12 +5,13 @@ use ferrosync_wire::ipc::cfg::Request;
 use ferrosync_wire::{ConnId, Encode, ServiceId};
 
 use super::Cluster;
-use super::turn::shared_key;
+use super::turn::{crypto_of, shared_key};
+use crate::host::Read;
 use crate::options::Options;
 
 impl Cluster {
     /// Changes the text of every machine's corosync.conf, running or not.
-    pub(crate) fn edit_files(&mut self, change: impl Fn(&str) -> String) {
+    pub fn edit_files(&mut self, change: impl Fn(&str) -> String) {
         for machine in &mut self.machines {
             let around = &mut machine.surroundings;
             around.conf = change(&around.conf);
@@ -50,19 +51,24 @@ impl Cluster {
     pub(super) fn read_files(&mut self, i: usize) {
         let machine = &mut self.machines[i];
         let around = &mut machine.surroundings;
-        let (Some(node), Some((purpose, fixed))) = (&mut machine.node, around.reads.pop_front())
-        else {
+        let (Some(node), Some(read)) = (&mut machine.node, around.reads.pop_front()) else {
             return;
         };
         around.files_read += 1;
-        let result = Options::reload(&around.conf, around.me.0, &fixed).map(|config| {
-            let key = shared_key(&config);
-            Box::new(Reread { config, key })
-        });
-        node.handle(
-            self.now,
-            NodeInput::Answer(HostAnswer::ConfigRead { purpose, result }),
-        );
+        let answer = match read {
+            Read::All(fixed) => {
+                let result = Options::reload(&around.conf, around.me.0, &fixed).map(|config| {
+                    let key = crypto_of(&config).and_then(shared_key);
+                    Box::new(Reread { config, key })
+                });
+                HostAnswer::ConfigRead { result }
+            }
+            Read::Key => HostAnswer::KeyRead {
+                key: Options::crypto(&around.conf)
+                    .and_then(|crypto| shared_key(&crypto).map(|key| (crypto, key))),
+            },
+        };
+        node.handle(self.now, NodeInput::Answer(answer));
         self.drain(i);
     }
 }

@@ -3,7 +3,7 @@
 use std::net::SocketAddr;
 
 use bytes::Bytes;
-use ferrosync_executive::config::{Config, KeySource, TransportConfig};
+use ferrosync_executive::config::{Config, CryptoConfig, KeySource, TransportConfig};
 use ferrosync_executive::output::{Control, Credentials, LibInput, NodeInput};
 use ferrosync_executive::transport::{Secrets, SharedKey};
 use ferrosync_executive::{Admit, Boot, Node, pump};
@@ -335,19 +335,24 @@ impl Cluster {
 /// The key of the configuration, and initialisation vectors that no other start of any node has.
 fn secrets(config: &Config, seed: u64) -> Secrets {
     let mut secrets = Secrets::NONE;
-    secrets.key = shared_key(config);
+    secrets.key = crypto_of(config).and_then(shared_key);
     if secrets.key.is_some() {
         secrets.ivs[..8].copy_from_slice(&seed.to_le_bytes());
     }
     secrets
 }
 
-/// The key of the configuration.
-pub(super) fn shared_key(config: &Config) -> Option<SharedKey> {
-    let TransportConfig::Knet(knet) = &config.transport else {
-        return None;
-    };
-    match &knet.crypto.as_ref()?.key {
+/// What a configuration says of encryption.
+pub(super) fn crypto_of(config: &Config) -> Option<&CryptoConfig> {
+    match &config.transport {
+        TransportConfig::Knet(knet) => knet.crypto.as_ref(),
+        TransportConfig::Udpu(_) | TransportConfig::Udp(_) => None,
+    }
+}
+
+/// The key that stands in the configuration.
+pub(super) fn shared_key(crypto: &CryptoConfig) -> Option<SharedKey> {
+    match &crypto.key {
         KeySource::Inline(bytes) => SharedKey::new(bytes).ok(),
         KeySource::File(_) => None,
     }

@@ -86,7 +86,17 @@ impl KeyChange {
                     ..Todo::default()
                 }
             }
-            (stage, Event::Heard(from, CryptoPhase::Activate)) => {
+            (Stage::Active, Event::Heard(from, CryptoPhase::Cleanup)) if from == me => {
+                self.stage = Stage::Ended;
+                Todo {
+                    wait: Some(LATE_PACKETS),
+                    ..Todo::default()
+                }
+            }
+            // Of the change before.
+            (_, Event::Heard(from, CryptoPhase::Cleanup)) if from == me => Todo::default(),
+            // Who is done with the change has the new key as well, though ACTIVATE may not have been heard here.
+            (stage, Event::Heard(from, CryptoPhase::Activate | CryptoPhase::Cleanup)) => {
                 if let Some(early) = &mut self.early {
                     early.insert(from);
                 }
@@ -103,13 +113,6 @@ impl KeyChange {
                 }
             }
             (Stage::Loaded, Event::Elapsed) => self.activate(),
-            (Stage::Active, Event::Heard(from, CryptoPhase::Cleanup)) if from == me => {
-                self.stage = Stage::Ended;
-                Todo {
-                    wait: Some(LATE_PACKETS),
-                    ..Todo::default()
-                }
-            }
             (Stage::Ended, Event::Elapsed) => {
                 self.stage = Stage::Rest;
                 Todo {
@@ -117,10 +120,7 @@ impl KeyChange {
                     ..Todo::default()
                 }
             }
-            (
-                Stage::Rest | Stage::Loaded | Stage::Active | Stage::Ended,
-                Event::Heard(_, CryptoPhase::Cleanup) | Event::Elapsed,
-            ) => Todo::default(),
+            (Stage::Rest | Stage::Active, Event::Elapsed) => Todo::default(),
         }
     }
 
@@ -187,7 +187,7 @@ mod tests {
                 ("loaded", "tell-activate wait-silent"),
                 ("a1", ""),
                 ("a2", "2-opens"),
-                ("c2", ""),
+                ("c2", "2-opens"),
                 ("a3", "do-activate tell-cleanup"),
                 ("c3", ""),
                 ("c1", "wait-late"),
@@ -201,9 +201,25 @@ mod tests {
                 ("loaded", "tell-activate wait-silent"),
                 ("a3", "3-opens"),
                 ("a2", "2-opens"),
-                ("c3", ""),
-                ("c2", ""),
+                ("c3", "3-opens"),
+                ("c2", "2-opens"),
                 ("a1", "do-activate tell-cleanup"),
+                ("c1", "wait-late"),
+            ],
+        ),
+        // It could not read its files when the others changed, and loads with a second reload, when they are nearly done.
+        (
+            &[1, 2, 3],
+            &[
+                ("reload", ""),
+                ("a2", ""),
+                ("a3", ""),
+                ("same", ""),
+                ("reload", ""),
+                ("loaded", "tell-activate wait-silent"),
+                ("a1", ""),
+                ("c2", "2-opens"),
+                ("c3", "do-activate tell-cleanup"),
                 ("c1", "wait-late"),
             ],
         ),

@@ -116,7 +116,7 @@ impl Reload {
         }
     }
 
-    /// The others wait with the old key for nobody, but this node would be stuck with it.
+    /// Others would go on with the old key for ten seconds, and this node as well.
     fn tell(&mut self, cx: &mut Ctx<'_>, phase: CryptoPhase) {
         let number = match phase {
             CryptoPhase::Activate => Message::CRYPTO_ACTIVATE,

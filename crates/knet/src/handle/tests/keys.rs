@@ -23,9 +23,12 @@ fn a_key_changes_while_messages_flow() {
     exchange(&mut net);
     let now = net.now;
     let steps: [&dyn Fn(&mut Knet); 3] = [
-        &|node| node.set_key(Slot::Two, Some(instance(next, 2))).unwrap(),
+        &|node| {
+            node.set_key(now, Slot::Two, Some(instance(next, 2)))
+                .unwrap()
+        },
         &|node| node.use_key(now, Some(Slot::Two)).unwrap(),
-        &|node| node.set_key(Slot::One, None).unwrap(),
+        &|node| node.set_key(now, Slot::One, None).unwrap(),
     ];
     for step in steps {
         for host in [A, B] {
@@ -53,9 +56,11 @@ fn a_host_that_is_late_with_its_key_is_not_cut_off() {
     net.restart(B);
     net.run(5_000);
     let load = |net: &mut Net, host| {
+        let now = net.now;
         let node = net.nodes.get_mut(&host).unwrap();
-        node.set_key(Slot::Two, Some(instance(new, 2))).unwrap();
-        node.prepare_key(Some(Slot::Two)).unwrap();
+        node.set_key(now, Slot::Two, Some(instance(new, 2)))
+            .unwrap();
+        node.prepare_key(now, Some(Slot::Two)).unwrap();
     };
     let long = vec![7; 3 * net.nodes[&A].data_mtu()];
     let exchange = |net: &mut Net, (from, to)| {
@@ -71,7 +76,7 @@ fn a_host_that_is_late_with_its_key_is_not_cut_off() {
     let now = net.now;
     let b = net.nodes.get_mut(&B).unwrap();
     b.use_key(now, Some(Slot::Two)).unwrap();
-    b.set_key(Slot::One, None).unwrap();
+    b.set_key(now, Slot::One, None).unwrap();
     net.run(1);
     exchange(&mut net, (B, A));
     exchange(&mut net, (A, B));
@@ -89,18 +94,20 @@ fn a_host_that_tells_that_it_opens_the_next_key_gets_it() {
     net.restart(A);
     net.restart(B);
     net.run(5_000);
+    let now = net.now;
     let a = net.nodes.get_mut(&A).unwrap();
-    a.set_key(Slot::Two, Some(instance(suite, 2))).unwrap();
-    a.prepare_key(Some(Slot::Two)).unwrap();
-    a.host_opens_next(B);
+    a.set_key(now, Slot::Two, Some(instance(suite, 2))).unwrap();
+    a.prepare_key(now, Some(Slot::Two)).unwrap();
+    a.host_opens_next(now, B);
     net.send(A, Destination::All, b"sealed with the next key");
     net.run(1);
     assert_eq!(net.delivered(B), []);
     assert_eq!(net.nodes[&B].drops().unauthentic, 1);
     // Another one is prepared: nothing is known of that.
+    let now = net.now;
     let a = net.nodes.get_mut(&A).unwrap();
-    a.set_key(Slot::Two, Some(instance(suite, 3))).unwrap();
-    a.prepare_key(Some(Slot::Two)).unwrap();
+    a.set_key(now, Slot::Two, Some(instance(suite, 3))).unwrap();
+    a.prepare_key(now, Some(Slot::Two)).unwrap();
     net.send(A, Destination::All, b"sealed with the present one");
     net.run(1);
     assert_eq!(net.delivered(B).len(), 1);
