@@ -13,10 +13,13 @@ use ferrosync_wire::Instant;
 use ferrosync_wire::knet::PingReason;
 use ferrosync_wire::time::Duration;
 
-/// How often all links are looked at (threads_common.h: KNET_THREADS_TIMERES), unless one is pinged more often.
-pub const TICK: Duration = Duration::from_millis(200);
+/// The longest time between two looks at all links; libknet always takes it (threads_common.h: KNET_THREADS_TIMERES).
+pub const TICK_MAX: Duration = Duration::from_millis(200);
 /// The shortest time between two looks.
 pub const TICK_MIN: Duration = Duration::from_millis(10);
+/// Looks in a ping interval. With C's long time between looks a ping that is due every 250 ms leaves every 400, and one
+/// that is lost on a link that may be silent for 500 ms takes it down (`docs/deviations.md`, D-103).
+pub const TICKS_PER_PING: u32 = 5;
 /// Time between two adjustments of the links' timeouts (threads_heartbeat.c:_handle_heartbt_thread).
 pub const ADJUSTMENT: Duration = Duration::from_secs(1);
 
@@ -45,7 +48,7 @@ pub struct Heartbeat {
     /// Pongs counted while down.
     pongs: u8,
     history: History,
-    /// Pings that leave at every look, while the link is down.
+    /// Pings that leave every [`TICK_MAX`] at the latest, while the link is down.
     eager: u8,
     backoff: u32,
     timeout: Duration,
@@ -136,7 +139,7 @@ impl Heartbeat {
         self.config = config;
     }
 
-    /// Looks at the link, every [`TICK`] or out of turn (threads_heartbeat.c:_handle_check_each).
+    /// Looks at the link, now and then or out of turn (threads_heartbeat.c:_handle_check_each).
     pub fn beat(&mut self, now: Instant, reason: PingReason) -> Beat {
         if self.report == Report::Unreachable {
             self.report = Report::Quiet;
@@ -147,8 +150,7 @@ impl Heartbeat {
         }
         let due = match (reason, self.last_ping) {
             (PingReason::Seq, _) | (PingReason::Timer, None) => true,
-            (PingReason::Timer, Some(_)) if self.is_eager() => true,
-            (PingReason::Timer, Some(last)) => now - last >= self.config.ping_interval,
+            (PingReason::Timer, Some(last)) => now - last >= self.interval(),
         };
         // A pong that comes while we ping is too late to save the link, as in C.
         let silent = self
@@ -176,8 +178,13 @@ impl Heartbeat {
         }
     }
 
-    fn is_eager(&self) -> bool {
-        self.state == State::Down && self.eager > 0
+    /// Time between two pings at present.
+    fn interval(&self) -> Duration {
+        if self.state == State::Down && self.eager > 0 {
+            self.config.ping_interval.min(TICK_MAX)
+        } else {
+            self.config.ping_interval
+        }
     }
 
     /// Takes a pong, whose ping left at `sent` (threads_rx.c:_parse_recv_from_links). `None` stands for a time that we
@@ -287,7 +294,7 @@ fn whole_us(d: Duration) -> u64 {
     u64::try_from(d.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Pings in a row that leave at every look.
+/// Pings in a row that are not to be waited for.
 const EAGER_PINGS: u8 = 25;
 /// Timeouts that a link is given at first (links.h: KNET_LINK_PONG_TIMEOUT_BACKOFF).
 const BACKOFF: u32 = 10;
@@ -315,7 +322,7 @@ mod tests {
     }
 
     #[test]
-    fn a_new_link_is_asked_at_every_look_for_a_while() {
+    fn a_new_link_is_asked_more_often_for_a_while() {
         let mut link = Heartbeat::new(CONFIG);
         let eager: Vec<u64> = (0..25).map(|tick| tick * 200).collect();
         assert_eq!(pings(&mut link, 0..30), [&eager[..], &[5_400]].concat());
@@ -337,6 +344,14 @@ mod tests {
         assert_eq!(pings(&mut link, 3..10), [600, 1_200, 1_800]);
         link.handle_ping(Peer::Started);
         assert_eq!(pings(&mut link, 10..13), [2_000, 2_200, 2_400]);
+    }
+
+    #[test]
+    fn a_new_link_is_not_asked_at_every_look_when_looks_are_many() {
+        let mut link = Heartbeat::new(CONFIG);
+        let looks = (0..20).map(|tick| tick * 50);
+        let sent = looks.filter(|&ms| link.beat(at(ms), PingReason::Timer).ping == Ping::Send);
+        assert_eq!(sent.collect::<Vec<u64>>(), [0, 200, 400, 600, 800]);
     }
 
     /// When pings leave in these looks.

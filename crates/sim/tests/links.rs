@@ -132,6 +132,25 @@ fn one_way_loss_on_the_only_link_parts_the_ring_cleanly() {
     cluster.check(TOKEN * 30).unwrap();
 }
 
+/// Each cut swallows one ping and the answer to another at the worst, whenever the links were pinged last.
+#[test]
+fn a_lost_ping_takes_no_link_down() {
+    let mut cluster = formed(KnetWorld::PLAIN);
+    let before = rings(&mut cluster);
+    cluster.load();
+    for _ in 0..40 {
+        cluster.link(1, 2).cut();
+        cluster.run_for(TOKEN * 15 / 100).unwrap();
+        cluster.link(1, 2).mend();
+        cluster.run_for(TOKEN * 107 / 100).unwrap();
+    }
+    cluster.heal();
+    cluster.check(TOKEN * 30).unwrap();
+    let after = rings(&mut cluster);
+    let lines = cluster.report().lines();
+    assert_eq!(after, before, "{lines:#?}");
+}
+
 /// Its peers still remember the numbers of its last packets.
 #[test]
 fn a_peer_that_starts_anew_at_once_is_heard() {

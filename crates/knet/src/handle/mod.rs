@@ -26,7 +26,7 @@ use ferrosync_wire::{Instant, LinkId};
 use crate::compress::{Compressor, Decompressor};
 use crate::crypto::Ivs;
 use crate::host::{Host, Link, Measured, Policy};
-use crate::link::{ADJUSTMENT, Ping as PingDue, State, TICK, TICK_MIN};
+use crate::link::{ADJUSTMENT, Ping as PingDue, State, TICK_MAX, TICK_MIN, TICKS_PER_PING};
 use crate::outbox::Outbox;
 use crate::pmtud::Step;
 use crate::stamp;
@@ -280,12 +280,13 @@ impl Knet {
         }
     }
 
-    /// A link that is pinged every 75 ms and may be silent for 150 cannot be looked at every 200; C refuses such timers
-    /// (links.c:knet_link_set_ping_timers), which a token below 400 ms asks for (D-103).
+    /// Time between two looks at all links. One that is pinged every 75 ms and may be silent for 150 cannot be looked at
+    /// every 200; C refuses such timers (links.c:knet_link_set_ping_timers), which a token below 400 ms asks for (D-103).
     fn tick_interval(&self) -> Duration {
         let links = self.hosts.values().flat_map(|host| host.links.values());
         let intervals = links.map(|link| link.config.heartbeat.ping_interval);
-        intervals.fold(TICK, Duration::min).max(TICK_MIN)
+        let looks = intervals.map(|interval| interval / TICKS_PER_PING);
+        looks.fold(TICK_MAX, Duration::min).max(TICK_MIN)
     }
 
     /// Looks at all links (threads_heartbeat.c:_handle_heartbt_thread, threads_pmtud.c:_handle_pmtud_link_thread).
