@@ -48,7 +48,7 @@ pub struct Heartbeat {
     /// Pongs counted while down.
     pongs: u8,
     history: History,
-    /// Pings that leave every [`TICK_MAX`] at the latest, while the link is down.
+    /// Pings that leave sooner than configured, while the link is down.
     eager: u8,
     backoff: u32,
     timeout: Duration,
@@ -181,7 +181,7 @@ impl Heartbeat {
     /// Time between two pings at present.
     fn interval(&self) -> Duration {
         if self.state == State::Down && self.eager > 0 {
-            self.config.ping_interval.min(TICK_MAX)
+            self.config.ping_interval.min(EAGER_INTERVAL)
         } else {
             self.config.ping_interval
         }
@@ -294,8 +294,10 @@ fn whole_us(d: Duration) -> u64 {
     u64::try_from(d.as_micros()).unwrap_or(u64::MAX)
 }
 
-/// Pings in a row that are not to be waited for.
-const EAGER_PINGS: u8 = 25;
+/// Pings that leave sooner than configured, after the start and after each ping of a peer that may just have started.
+const EAGER_PINGS: u8 = 50;
+/// The shortest time between them. However often links are looked at, there is a look between this and [`TICK_MAX`].
+const EAGER_INTERVAL: Duration = Duration::from_millis(100);
 /// Timeouts that a link is given at first (links.h: KNET_LINK_PONG_TIMEOUT_BACKOFF).
 const BACKOFF: u32 = 10;
 /// Latencies in a timeout (links.h: KNET_LINK_PONG_TIMEOUT_LAT_MUL).
@@ -324,15 +326,15 @@ mod tests {
     #[test]
     fn a_new_link_is_asked_more_often_for_a_while() {
         let mut link = Heartbeat::new(CONFIG);
-        let eager: Vec<u64> = (0..25).map(|tick| tick * 200).collect();
-        assert_eq!(pings(&mut link, 0..30), [&eager[..], &[5_400]].concat());
+        let eager: Vec<u64> = (0..50).map(|tick| tick * 200).collect();
+        assert_eq!(pings(&mut link, 0..55), [&eager[..], &[10_400]].concat());
         link.handle_ping(Peer::Runs);
-        assert_eq!(pings(&mut link, 30..32), [6_000, 6_200]);
-        for ms in [6_210, 6_220, 6_230] {
+        assert_eq!(pings(&mut link, 55..57), [11_000, 11_200]);
+        for ms in [11_210, 11_220, 11_230] {
             pong(&mut link, ms, 1);
         }
         assert_eq!(link.state(), State::Up);
-        assert_eq!(pings(&mut link, 32..36), [6_800]);
+        assert_eq!(pings(&mut link, 57..61), [11_800]);
     }
 
     #[test]
@@ -347,11 +349,19 @@ mod tests {
     }
 
     #[test]
-    fn a_new_link_is_not_asked_at_every_look_when_looks_are_many() {
-        let mut link = Heartbeat::new(CONFIG);
-        let looks = (0..20).map(|tick| tick * 50);
-        let sent = looks.filter(|&ms| link.beat(at(ms), PingReason::Timer).ping == Ping::Send);
-        assert_eq!(sent.collect::<Vec<u64>>(), [0, 200, 400, 600, 800]);
+    fn a_new_link_is_asked_every_100_to_200_ms_however_often_it_is_looked_at() {
+        for tick in [10, 50, 82, 90, 100, 110, 150, 200] {
+            let mut link = Heartbeat::new(CONFIG);
+            let looks = (0..=2_000 / tick).map(|look| look * tick);
+            let sent = looks.filter(|&ms| link.beat(at(ms), PingReason::Timer).ping == Ping::Send);
+            let sent: Vec<u64> = sent.collect();
+            let gaps = sent.windows(2).map(|pair| pair[1] - pair[0]);
+            assert!(
+                gaps.clone().all(|gap| (100..=200).contains(&gap)),
+                "{sent:?}"
+            );
+            assert!(gaps.count() >= 9, "{sent:?}");
+        }
     }
 
     /// When pings leave in these looks.

@@ -273,9 +273,7 @@ impl Options {
         let mut environment = Surroundings::of(node);
         config::reload(file(conf), &[], &mut environment, fixed).map_err(|e| e.to_string())
     }
-}
 
-impl Options {
     /// What a text says of encryption, as a node reads it ahead of a reload.
     #[must_use]
     pub fn crypto(conf: &str) -> Option<CryptoConfig> {

@@ -11,11 +11,7 @@ const TOKEN: Duration = Duration::from_secs(1);
 
 /// Three nodes in one ring, links measured and given their final timeouts.
 fn formed(world: KnetWorld) -> Cluster {
-    formed_of(Options::quiet_over_knet(3, world))
-}
-
-fn formed_of(options: Options) -> Cluster {
-    let mut cluster = Cluster::script(options);
+    let mut cluster = Cluster::script(Options::quiet_over_knet(3, world));
     cluster.run_for(TOKEN * 5).expect("nothing goes wrong");
     let settled = cluster.settle_all(TOKEN * 60);
     settled.expect("a quiet world forms its ring");
@@ -27,6 +23,16 @@ fn rings(cluster: &mut Cluster) -> Vec<u64> {
     (1..=3)
         .map(|node| cluster.node(node).ring().map_or(0, |(ring, _)| ring.seq.0))
         .collect()
+}
+
+/// With nothing wrong any more every message arrives, and nobody has left the ring for another one.
+fn ends_in(cluster: &mut Cluster, before: &[u64], what: &str) {
+    cluster.heal();
+    let checked = cluster.check(TOKEN * 30);
+    checked.expect("a healed world delivers everything");
+    let after = rings(cluster);
+    let lines = cluster.report().lines();
+    assert_eq!(after, before, "{what} {lines:#?}");
 }
 
 const TWO_LINKS: KnetWorld = KnetWorld {
@@ -49,10 +55,7 @@ fn pulling_one_of_two_links_loses_no_member_and_no_message() {
             cluster.heal();
             cluster.run_for(TOKEN * 20).unwrap();
         }
-        cluster.check(TOKEN * 30).unwrap();
-        let after = rings(&mut cluster);
-        let lines = cluster.report().lines();
-        assert_eq!(after, before, "{policy}: {lines:#?}");
+        ends_in(&mut cluster, &before, policy);
     }
 }
 
@@ -71,11 +74,7 @@ fn a_young_link_may_break_while_there_is_another() {
         cluster.load();
         cluster.node(2).unplug(LinkId(0));
         cluster.run_for(TOKEN * 3).unwrap();
-        cluster.heal();
-        cluster.check(TOKEN * 30).unwrap();
-        let after = rings(&mut cluster);
-        let lines = cluster.report().lines();
-        assert_eq!(after, before, "{policy}: {lines:#?}");
+        ends_in(&mut cluster, &before, policy);
     }
 }
 
@@ -90,11 +89,7 @@ fn a_flapping_link_disturbs_nobody_while_there_is_another() {
         cluster.node(2).plug(LinkId(0));
         cluster.run_for(TOKEN * 13 / 10).unwrap();
     }
-    cluster.heal();
-    cluster.check(TOKEN * 30).unwrap();
-    let after = rings(&mut cluster);
-    let lines = cluster.report().lines();
-    assert_eq!(after, before, "{lines:#?}");
+    ends_in(&mut cluster, &before, "");
 }
 
 #[test]
@@ -144,11 +139,7 @@ fn a_lost_ping_takes_no_link_down() {
         cluster.link(1, 2).mend();
         cluster.run_for(TOKEN * 107 / 100).unwrap();
     }
-    cluster.heal();
-    cluster.check(TOKEN * 30).unwrap();
-    let after = rings(&mut cluster);
-    let lines = cluster.report().lines();
-    assert_eq!(after, before, "{lines:#?}");
+    ends_in(&mut cluster, &before, "");
 }
 
 /// Its peers still remember the numbers of its last packets.
@@ -185,11 +176,7 @@ fn a_node_that_is_late_to_reload_stays_in_the_ring() {
         cluster.one_way(node, late).mend();
         cluster.run_for(TOKEN * 5).unwrap();
     }
-    cluster.heal();
-    cluster.check(TOKEN * 30).unwrap();
-    let after = rings(&mut cluster);
-    let lines = cluster.report().lines();
-    assert_eq!(after, before, "{lines:#?}");
+    ends_in(&mut cluster, &before, "");
 }
 
 /// The files are read at most once a second for the key in them, whoever sends what no key opens in a member's name; the
@@ -212,11 +199,7 @@ fn a_key_that_was_looked_at_before_the_reload_is_taken_over() {
     cluster.run_for(TOKEN * 15).unwrap();
     let read: Vec<u64> = (1..=3).map(|n| cluster.node(n).files_read()).collect();
     assert_eq!(read, [1, 1, 2]);
-    cluster.heal();
-    cluster.check(TOKEN * 30).unwrap();
-    let after = rings(&mut cluster);
-    let lines = cluster.report().lines();
-    assert_eq!(after, before, "{lines:#?}");
+    ends_in(&mut cluster, &before, "");
 }
 
 /// The key that is in the files opens packets once somebody sent one in a member's name, and no longer when a ring was
@@ -286,11 +269,7 @@ fn a_node_that_turns_encryption_off_late_is_not_cut_off() {
     cluster.node(3).mend_file();
     cluster.node(2).reload();
     cluster.run_for(TOKEN * 15).unwrap();
-    cluster.heal();
-    cluster.check(TOKEN * 30).unwrap();
-    let after = rings(&mut cluster);
-    let lines = cluster.report().lines();
-    assert_eq!(after, before, "{lines:#?}");
+    ends_in(&mut cluster, &before, "");
 }
 
 const SEALED: KnetWorld = KnetWorld {

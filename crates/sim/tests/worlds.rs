@@ -69,7 +69,7 @@ fn old_failures_stay_mended() {
 fn old_failures_over_knet_stay_mended() {
     let seeds = [
         (
-            22,
+            157,
             "a node that ended between its first message and its next ping was not seen to start anew",
         ),
         (
